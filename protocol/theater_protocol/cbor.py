@@ -1,0 +1,62 @@
+"""Strict CBOR: one whole item in its shortest form, or an error.
+
+The only place that imports cbor2. The items used here are integers, text, bytes, null, booleans and
+arrays of them; nothing else passes in either direction. RFC 8949, section 4.2.1 (deterministic encoding).
+"""
+
+from typing import NoReturn
+
+import cbor2
+
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+
+MAX_DEPTH = 8
+
+_BUILT_IN_TAGS = (
+    0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799,
+)  # fmt: skip
+
+
+def _refuse_tag(*_: object) -> NoReturn:
+    raise RemoteProtocolError("CBOR tags are not allowed")
+
+
+# cbor2 decodes its built-in tags whatever tag_hook says, and semantic_decoders={} does not turn them off.
+_REFUSE_TAGS = dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag)
+
+
+def encode(item: object) -> bytes:
+    """Encode `item` in the shortest form with definite lengths.
+
+    Raises LocalProtocolError for what CBOR cannot carry.
+    """
+    try:
+        return cbor2.dumps(item)
+    except (cbor2.CBOREncodeError, UnicodeEncodeError) as exc:
+        raise LocalProtocolError(f"cannot encode: {exc}") from exc
+
+
+def decode(data: bytes) -> object:
+    """Decode exactly one item from all of `data`.
+
+    Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, lengths or
+    integers not in shortest form, nesting deeper than MAX_DEPTH.
+    """
+    try:
+        item = cbor2.loads(
+            data,
+            tag_hook=_refuse_tag,
+            semantic_decoders=_REFUSE_TAGS,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
+        canonical = cbor2.dumps(item)
+    except RemoteProtocolError:
+        raise
+    # cbor2 wraps what a hostile item provokes in its own error, but not everywhere (memory, recursion).
+    except Exception as exc:
+        raise RemoteProtocolError(f"not valid CBOR: {exc}") from exc
+    if canonical != data:
+        raise RemoteProtocolError("not in shortest form, or bytes follow the item")
+    return item

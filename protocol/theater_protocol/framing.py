@@ -1,0 +1,66 @@
+"""Frames on a byte stream: a 4-byte big-endian length, then one CBOR item.
+
+Sans-IO: bytes in, items out. What an item means is in messages.py; reading and writing pipes is elsewhere.
+"""
+
+from theater_protocol import cbor
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+
+HEADER_BYTES = 4
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+
+
+def encode_frame(item: object) -> bytes:
+    """Encode one item with its length in front.
+
+    Raises LocalProtocolError when it is longer than MAX_FRAME_BYTES or not encodable.
+    """
+    body = cbor.encode(item)
+    if len(body) > MAX_FRAME_BYTES:
+        raise LocalProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+class FrameDecoder:
+    """Cuts a byte stream into frames and decodes each one strictly.
+
+    `max_frame_bytes` is checked against a frame's length before any of its bytes are kept.
+    After a RemoteProtocolError the decoder must not be used again.
+    """
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes held of a frame that has not arrived whole."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[object]:
+        """Take `data` and return the items of the frames it completes, in order.
+
+        Raises RemoteProtocolError for an empty or oversized frame and for what cbor.decode refuses.
+        """
+        buffer = self._buffer
+        buffer += data
+        items: list[object] = []
+        start = 0
+        while len(buffer) - start >= HEADER_BYTES:
+            end = start + HEADER_BYTES + self._body_bytes(start)
+            if end > len(buffer):
+                break
+            items.append(cbor.decode(bytes(memoryview(buffer)[start + HEADER_BYTES : end])))
+            start = end
+        del buffer[:start]
+        return items
+
+    def _body_bytes(self, start: int) -> int:
+        length = int.from_bytes(self._buffer[start : start + HEADER_BYTES], "big")
+        if length == 0:
+            raise RemoteProtocolError("an empty frame")
+        if length > self._max_frame_bytes:
+            raise RemoteProtocolError(
+                f"a frame of {length} bytes is over the limit of {self._max_frame_bytes}"
+            )
+        return length

@@ -1,0 +1,304 @@
+"""The frames' meaning: one frozen dataclass for each, and the strict way from and to CBOR items.
+
+frames.cddl beside this file is the same contract for other languages. Nothing here reads or writes bytes,
+and nothing here decides what happens on a frame.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Never, TypeVar, cast
+
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+
+EventKind = Literal["init", "connect", "text", "binary", "ping", "pong", "close"]
+ReplyKind = Literal["text", "binary", "ping", "pong", "close"]
+Outcome = Literal["ok", "err", "trap", "timeout"]
+Payload = str | bytes | None
+
+HASH_BYTES: Final = 32
+SEED_BYTES: Final = 32
+
+_T = TypeVar("_T")
+_PAYLOAD_TYPES: Final[dict[str, type]] = {
+    "init": str,
+    "connect": type(None),
+    "text": str,
+    "binary": bytes,
+    "ping": bytes,
+    "pong": bytes,
+    "close": type(None),
+}
+_REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
+_OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One message of a response: text has str, binary, ping and pong have bytes, close has None."""
+
+    kind: ReplyKind
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call and one instance may use."""
+
+    call_timeout_us: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """supervisor → worker, once and first: run this component from this state.
+
+    `compiled_path` is the compile cache's file for the component whose SHA-256 is `component_sha256`;
+    `seed` (32 bytes) is where the first instance's random numbers come from.
+    """
+
+    actor: str
+    compiled_path: str
+    component_sha256: bytes
+    limits: Limits
+    seed: bytes
+    state: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """supervisor → worker: one event. `delivery` counts up; `at_us` is Unix time, the guest's clock.
+
+    The payload by kind: init has the actor's name, text has str, binary, ping and pong have bytes,
+    connect and close have None. `connection` is 0 for init.
+    """
+
+    delivery: int
+    connection: int
+    kind: EventKind
+    at_us: int
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """supervisor → worker: finish what was delivered, then exit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """worker → supervisor, once and first: the component is instantiated.
+
+    `exports_init` says that the component exports `ntwk:theater/actor` `init`.
+    """
+
+    component_sha256: bytes
+    exports_init: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The result's state is these bytes (None: the actor returned `none`)."""
+
+    state: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The result's state is the last state the supervisor has or was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The result's state is not here: a later result of the same write brings state for both."""
+
+
+StateUpdate = Changed | Unchanged | Deferred
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """worker → supervisor: what a delivery came to.
+
+    `detail` is the actor's error string for err, the reason for trap and timeout, else None. `state_hash` is
+    the SHA-256 of the state after the call, None where the state is none. Replies only with ok.
+    """
+
+    delivery: int
+    outcome: Outcome
+    detail: str | None
+    replies: tuple[Reply, ...]
+    state_hash: bytes | None
+    update: StateUpdate
+
+
+ToWorker = Start | Deliver | Stop
+FromWorker = Ready | Result
+
+
+def to_item(frame: ToWorker | FromWorker) -> list[object]:
+    """Turn a frame into its CBOR item, `[tag, field, …]`.
+
+    Raises LocalProtocolError for a payload that does not fit its kind.
+    """
+    match frame:
+        case Deliver(delivery, connection, kind, at_us, payload):
+            if type(payload) is not _PAYLOAD_TYPES[kind]:
+                raise LocalProtocolError(f"a {kind} event cannot carry {type(payload).__name__}")
+            return [2, delivery, connection, kind, at_us, payload]
+        case Result(delivery, outcome, detail, replies, state_hash, update):
+            pairs = [[reply.kind, reply.payload] for reply in replies]
+            return [17, delivery, outcome, detail, pairs, state_hash, _update_item(update)]
+        case Start(actor, path, sha256, limits, seed, state):
+            return [1, actor, path, sha256, [limits.call_timeout_us, limits.memory_bytes], seed, state]
+        case Stop():
+            return [3]
+        case Ready(sha256, exports_init):
+            return [16, sha256, exports_init]
+
+
+def to_worker(item: object) -> ToWorker:
+    """Read an item that the supervisor sent. Raises RemoteProtocolError when it is not one."""
+    return cast(ToWorker, _read(item, _TO_WORKER))
+
+
+def from_worker(item: object) -> FromWorker:
+    """Read an item that a worker sent. Raises RemoteProtocolError when it is not one."""
+    return cast(FromWorker, _read(item, _FROM_WORKER))
+
+
+def _update_item(update: StateUpdate) -> list[object]:
+    match update:
+        case Changed(state):
+            return ["changed", state]
+        case Unchanged():
+            return ["unchanged"]
+        case Deferred():
+            return ["deferred"]
+
+
+def _broken(message: str) -> Never:
+    raise RemoteProtocolError(message)
+
+
+def _read(item: object, readers: Mapping[int, tuple[int, Callable[[list[object]], object]]]) -> object:
+    if type(item) is not list or not item or type(item[0]) is not int:
+        _broken("a frame must be an array that starts with its tag")
+    arity, reader = readers.get(item[0], (0, None))
+    if reader is None:
+        _broken(f"unknown frame tag {item[0]}")
+    if len(item) != arity:
+        _broken(f"frame {item[0]} has {len(item)} fields instead of {arity}")
+    return reader(item)
+
+
+def _typed(value: object, expected: type[_T], field: str) -> _T:
+    if type(value) is not expected:
+        _broken(f"{field} must be {expected.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _count(value: object, field: str) -> int:
+    number = _typed(value, int, field)
+    if not 0 <= number < 1 << 63:
+        _broken(f"{field} is out of range")
+    return number
+
+
+def _octets(value: object, length: int, field: str) -> bytes:
+    octets = _typed(value, bytes, field)
+    if len(octets) != length:
+        _broken(f"{field} must have {length} bytes, not {len(octets)}")
+    return octets
+
+
+def _state(value: object) -> bytes | None:
+    return None if value is None else _typed(value, bytes, "state")
+
+
+def _payload(kind: str, value: object) -> Payload:
+    if type(value) is not _PAYLOAD_TYPES[kind]:
+        _broken(f"a {kind} payload cannot be {type(value).__name__}")
+    return cast(Payload, value)
+
+
+def _read_start(item: list[object]) -> Start:
+    _, actor, path, sha256, limits, seed, state = item
+    if type(limits) is not list or len(limits) != 2:
+        _broken("limits must be an array of 2")
+    return Start(
+        _typed(actor, str, "actor"),
+        _typed(path, str, "compiled_path"),
+        _octets(sha256, HASH_BYTES, "component_sha256"),
+        Limits(_count(limits[0], "call_timeout_us"), _count(limits[1], "memory_bytes")),
+        _octets(seed, SEED_BYTES, "seed"),
+        _state(state),
+    )
+
+
+def _read_deliver(item: list[object]) -> Deliver:
+    _, delivery, connection, kind, at_us, payload = item
+    if type(kind) is not str or kind not in _PAYLOAD_TYPES:
+        _broken(f"unknown event kind {kind!r:.40}")
+    return Deliver(
+        _count(delivery, "delivery"),
+        _count(connection, "connection"),
+        cast(EventKind, kind),
+        _count(at_us, "at_us"),
+        _payload(kind, payload),
+    )
+
+
+def _read_stop(_: list[object]) -> Stop:
+    return Stop()
+
+
+def _read_ready(item: list[object]) -> Ready:
+    return Ready(_octets(item[1], HASH_BYTES, "component_sha256"), _typed(item[2], bool, "exports_init"))
+
+
+def _read_result(item: list[object]) -> Result:
+    _, delivery, outcome, detail, replies, state_hash, update = item
+    if type(outcome) is not str or outcome not in _OUTCOMES:
+        _broken(f"unknown outcome {outcome!r:.40}")
+    if (detail is None) != (outcome == "ok"):
+        _broken("detail goes with every outcome but ok")
+    result = Result(
+        _count(delivery, "delivery"),
+        cast(Outcome, outcome),
+        None if detail is None else _typed(detail, str, "detail"),
+        _read_replies(replies),
+        None if state_hash is None else _octets(state_hash, HASH_BYTES, "state_hash"),
+        _read_update(update),
+    )
+    if result.outcome != "ok" and (result.replies or isinstance(result.update, Changed)):
+        _broken(f"outcome {result.outcome} with replies or a new state")
+    return result
+
+
+def _read_replies(value: object) -> tuple[Reply, ...]:
+    return tuple(_read_reply(pair) for pair in _typed(value, list, "replies"))
+
+
+def _read_reply(pair: object) -> Reply:
+    if type(pair) is not list or len(pair) != 2:
+        _broken("a reply must be an array of 2")
+    kind, payload = pair
+    if type(kind) is not str or kind not in _REPLY_KINDS:
+        _broken(f"unknown reply kind {kind!r:.40}")
+    return Reply(cast(ReplyKind, kind), _payload(kind, payload))
+
+
+def _read_update(value: object) -> StateUpdate:
+    match value:
+        case ["changed", state]:
+            return Changed(_state(state))
+        case ["unchanged"]:
+            return Unchanged()
+        case ["deferred"]:
+            return Deferred()
+        case _:
+            _broken("unknown state update")
+
+
+_TO_WORKER: Final = {1: (7, _read_start), 2: (6, _read_deliver), 3: (1, _read_stop)}
+_FROM_WORKER: Final = {16: (3, _read_ready), 17: (7, _read_result)}

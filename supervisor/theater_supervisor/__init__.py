@@ -1,0 +1,1 @@
+"""The supervisor process: connections, actors, their journals and what an operator touches."""

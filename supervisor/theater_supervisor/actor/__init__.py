@@ -1,0 +1,1 @@
+"""One actor and its worker process: deliveries, results, restarts."""

@@ -1,0 +1,36 @@
+"""Errors that end the supervisor, each with its exit status (sysexits.h).
+
+Nothing here is raised for one connection or one actor; those failures stay where they happen.
+"""
+
+from dataclasses import dataclass
+
+
+class SupervisorError(Exception):
+    """Something the operator must mend before the supervisor can run."""
+
+    exit_status = 70  # EX_SOFTWARE
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a manifest: `file: key: what (hint)`."""
+
+    file: str
+    key: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}: " if self.key else f"{self.file}: "
+        return where + self.what + (f" ({self.hint})" if self.hint else "")
+
+
+class ManifestError(SupervisorError):
+    """Every problem of every manifest, found before anything starts."""
+
+    exit_status = 78  # EX_CONFIG
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems

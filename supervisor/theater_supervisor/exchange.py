@@ -1,0 +1,53 @@
+"""What gateway and actor say to each other; the only thing they know of one another.
+
+The gateway implements Client, the actor implements Service. Every call here is synchronous and returns at
+once, except Service.room, which waits.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from theater_protocol.messages import Payload, Reply
+
+MessageKind = Literal["text", "binary", "ping", "pong"]
+
+
+class Client(Protocol):
+    """A WebSocket connection as the actor sees it."""
+
+    def send(self, replies: Sequence[Reply]) -> None:
+        """Queue the replies of one committed result, in order. Never blocks, never raises.
+
+        A `close` reply closes with 1000 after what came before it; replies after it are dropped, and so is
+        everything once the connection is gone.
+        """
+
+    def end(self, code: int, reason: str) -> None:
+        """Close with `code` after what is queued. Idempotent: the first code wins."""
+
+
+class Service(Protocol):
+    """An actor as the gateway sees it."""
+
+    @property
+    def name(self) -> str:
+        """The actor's name."""
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """None while clients are welcome, else how long a refused one should wait."""
+
+    def connect(self, client: Client) -> int:
+        """Take on an accepted client: its `connect` event is queued. Returns its connection id."""
+
+    def receive(self, connection: int, kind: MessageKind, payload: Payload) -> None:
+        """Queue one event of this connection. Call only with room; a complete message at a time."""
+
+    def has_room(self, connection: int) -> bool:
+        """Say whether another event of this connection fits; while False its socket is not read."""
+
+    async def room(self, connection: int) -> None:
+        """Wait until has_room is true."""
+
+    def disconnect(self, connection: int) -> None:
+        """Report that the connection is gone, exactly once, however it went: its `close` is queued."""

@@ -1,0 +1,1 @@
+"""The WebSocket side: who gets in, frames in and out."""

@@ -1,0 +1,1 @@
+"""Chain and state on disk. Knows neither gateway nor actor."""

@@ -1,0 +1,1 @@
+"""What an operator touches. May look at everything; nobody imports it."""

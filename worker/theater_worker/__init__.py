@@ -1,0 +1,1 @@
+"""The worker process: runs one actor's component. Blocking code, no trio; wasmtime lives here."""
