@@ -1,0 +1,248 @@
+"""Manifests: what an actor's TOML file may say, and reading a directory of them.
+
+The models are the reference for keys, types, ranges and defaults. Reading reports every problem of every
+file at once; manifest_check has the rules between keys and files, manifest_wording the sentences. Nothing
+here starts, builds or binds anything.
+"""
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+)
+
+from .errors import ManifestError, Problem
+from .manifest_check import Claims, Endpoint, check_claims, why_unreadable
+from .manifest_wording import describe
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_URL_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")  # RFC 3986, 3.3
+_TOML_POSITION: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)$")
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _actor_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("is not an actor's name", "1 to 64 of a-z, 0-9 and -, the first not -")
+    if value == "supervisor":
+        raise ValueError("is reserved", "supervisor.log is the supervisor's own log")
+    return value
+
+
+def _beside_manifest(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value or "\0" in value:
+        raise ValueError("is not a path", "relative to this manifest, or absolute")
+    assert isinstance(info.context, Path)
+    return info.context.parent / value
+
+
+def _python_module(value: Path) -> Path:
+    if value.suffix != ".py" or not value.stem.isidentifier():
+        raise ValueError("is not a Python module's file", "such as chat.py")
+    return value
+
+
+def _ip_address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("is not an IP address", "such as 127.0.0.1, ::1 or 0.0.0.0") from None
+
+
+def _base_path(value: str) -> str:
+    if not value or not _URL_PATH.fullmatch(value):
+        raise ValueError("is not a URL path", 'such as "/" or "/rooms/chat"')
+    return value.rstrip("/") or "/"
+
+
+def _at_least_one(value: tuple[_Model, ...]) -> tuple[_Model, ...]:
+    if not value:
+        raise ValueError("has no entry", "write [[handlers]]")
+    return value
+
+
+_File = Annotated[Path, BeforeValidator(_beside_manifest)]
+
+
+class _Table(BaseModel):
+    """A TOML table: only the keys named here, no conversions, never changed once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class WebSocketConfig(_Table):
+    """Where clients connect. `path` covers all below it; port 0 means any free port, shown at start."""
+
+    port: Annotated[int, Field(ge=0, le=65535)]
+    host: Annotated[str, AfterValidator(_ip_address)] = "127.0.0.1"
+    path: Annotated[str, AfterValidator(_base_path)] = "/"
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+
+
+class Handler(_Table):
+    """A way into the actor."""
+
+    type: Literal["websocket-server"]
+    config: WebSocketConfig
+
+
+class Build(_Table):
+    """How to make the component from source when it is missing or older."""
+
+    python: Annotated[_File, AfterValidator(_python_module)]
+    world: Literal["websocket-actor", "websocket-actor-with-init"] = "websocket-actor"
+
+
+class Limits(_Table):
+    """What one call of the actor may use."""
+
+    call_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 5.0
+    memory_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+
+
+class Manifest(_Table):
+    """One actor. Paths are relative to the manifest's file until read, then joined to its directory."""
+
+    name: Annotated[str, AfterValidator(_actor_name)]
+    component_path: _File
+    init_state: _File | None = None
+    description: str = ""
+    build: Build | None = None
+    handlers: Annotated[tuple[Handler, ...], Field(strict=False), AfterValidator(_at_least_one)]
+    limits: Limits = Limits()
+    _file: Path = PrivateAttr()
+
+    def model_post_init(self, context: object, /) -> None:
+        """Remember which file this was read from: it is the validation's context."""
+        assert isinstance(context, Path)
+        self._file = context
+
+    @property
+    def file(self) -> Path:
+        """The manifest's own file."""
+        return self._file
+
+
+_TABLES: Final[dict[str, type[BaseModel]]] = {
+    "": Manifest,
+    "build": Build,
+    "handlers": Handler,
+    "handlers.config": WebSocketConfig,
+    "limits": Limits,
+}
+_KEYS: Final = {name: tuple(model.model_fields) for name, model in _TABLES.items()}
+
+
+def load_directory(directory: Path) -> list[Manifest]:
+    """Read every `*.toml` directly in `directory`, in the order of their names.
+
+    Raises ManifestError with all problems of all files.
+    """
+    manifests, problems = read_directory(directory)
+    if problems:
+        raise ManifestError(problems)
+    return manifests
+
+
+def read_directory(directory: Path) -> tuple[list[Manifest], list[Problem]]:
+    """Read every `*.toml` directly in `directory`; return what could be read, and all problems.
+
+    The manifests returned beside problems are fine by themselves. Files whose name starts with a dot are left
+    alone, as a shell's `*.toml` does.
+    """
+    try:
+        files = sorted(file for file in directory.iterdir() if file.match("[!.]*.toml"))
+    except OSError as error:
+        return [], [_directory_problem(directory, error)]
+    if not files:
+        return [], [Problem(str(directory), "", "has no manifest", "a manifest is a file named *.toml")]
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    claims: list[Claims] = []
+    for file in files:
+        table = _read_toml(file)
+        if isinstance(table, Problem):
+            problems.append(table)
+            continue
+        claims.append(_claims(file, table))
+        try:
+            manifests.append(Manifest.model_validate(table, context=file))
+        except ValidationError as error:
+            problems += (describe(str(file), details, _KEYS) for details in error.errors())
+    problems += check_claims(claims)
+    return manifests, sorted(problems, key=lambda problem: problem.file)
+
+
+def _directory_problem(directory: Path, error: OSError) -> Problem:
+    match error:
+        case FileNotFoundError():
+            return Problem(str(directory), "", "there is no such directory")
+        case NotADirectoryError():
+            hint = f"give the directory it is in: {directory.parent}" if directory.suffix == ".toml" else ""
+            return Problem(str(directory), "", "is a file, not a directory of manifests", hint)
+        case _:
+            return Problem(str(directory), "", f"can't be read: {error.strerror}")
+
+
+def _read_toml(file: Path) -> dict[str, Any] | Problem:
+    if why := why_unreadable(file):
+        return Problem(str(file), "", why)
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return Problem(str(file), f"line {line}", "is not UTF-8 text")
+    except tomllib.TOMLDecodeError as error:
+        position = _TOML_POSITION.search(str(error))
+        where = position[1] if position else ""
+        return Problem(str(file), where, "is not TOML: " + _TOML_POSITION.sub("", str(error)))
+    except (ValueError, RecursionError) as error:
+        return Problem(str(file), "", f"is not TOML: {error}")
+
+
+def _claims(file: Path, table: dict[str, Any]) -> Claims:
+    """Collect what rules between keys and files need, from the parts of a table that are right."""
+    name, handlers, build = table.get("name"), table.get("handlers"), table.get("build")
+    read = {
+        f"handlers[{index}].config": _part(Handler, handler, file)
+        for index, handler in enumerate(handlers if isinstance(handlers, list) else [])
+    }
+    recipe = _part(Build, build, file)
+    return Claims(
+        file=str(file),
+        name=name if isinstance(name, str) else None,
+        endpoints=tuple(
+            Endpoint(str(file), key, handler.config.host, handler.config.port, handler.config.path)
+            for key, handler in read.items()
+            if handler
+        ),
+        component=_path(table.get("component_path"), file),
+        init_state=_path(table.get("init_state"), file),
+        has_build=build is not None,
+        source=(recipe.python, recipe.world) if recipe else None,
+    )
+
+
+def _part(model: type[_Model], value: object, file: Path) -> _Model | None:
+    try:
+        return model.model_validate(value, context=file)
+    except ValidationError:
+        return None
+
+
+def _path(value: object, file: Path) -> Path | None:
+    return file.parent / value if isinstance(value, str) and value and "\0" not in value else None
