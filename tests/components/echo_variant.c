@@ -1,0 +1,3 @@
+// The echo actor in the interface's older spelling.
+#define OLDER_SHAPE
+#include "echo.c"
