@@ -71,7 +71,7 @@ def _base_path(value: str) -> str:
 
 def _at_least_one(value: tuple[_Model, ...]) -> tuple[_Model, ...]:
     if not value:
-        raise ValueError("has no entry", "write [[handlers]]")
+        raise ValueError("without an entry", "write [[handlers]]")
     return value
 
 
@@ -210,7 +210,9 @@ def _read_toml(file: Path) -> dict[str, Any] | Problem:
         position = _TOML_POSITION.search(str(error))
         where = position[1] if position else ""
         return Problem(str(file), where, "is not TOML: " + _TOML_POSITION.sub("", str(error)))
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return Problem(str(file), "", "is nested too deeply")
+    except ValueError as error:  # an integer with thousands of digits, for one
         return Problem(str(file), "", f"is not TOML: {error}")
 
 
