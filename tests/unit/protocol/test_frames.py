@@ -1,0 +1,200 @@
+"""Frames: what is encoded comes back, and nothing but well-formed frames of the right side is accepted."""
+
+import importlib.resources
+
+import pytest
+from cddl_verifier import Validator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theater_protocol import cbor, framing, messages
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.messages import (
+    Changed,
+    Deferred,
+    Deliver,
+    FromWorker,
+    Limits,
+    Ready,
+    Reply,
+    Result,
+    Start,
+    Stop,
+    ToWorker,
+    Unchanged,
+)
+
+HASH = bytes(range(32))
+TO_WORKER: list[ToWorker] = [
+    Start("chat", "/cache/x.cwasm", HASH, Limits(5_000_000, 1 << 28), HASH, None),
+    Start("chat", "/cache/x.cwasm", HASH, Limits(1, 1), HASH, b"state"),
+    Deliver(1, 0, "init", 1_700_000_000_000_000, "chat"),
+    Deliver(2, 1, "connect", 0, None),
+    Deliver(3, 1, "text", 5, "grüße"),
+    Deliver(4, 1, "binary", 5, b"\x00\xff"),
+    Deliver(5, 1, "ping", 5, b""),
+    Deliver(6, 1, "pong", 5, b"x"),
+    Deliver((1 << 63) - 1, 1, "close", 5, None),
+    Stop(),
+]
+FROM_WORKER: list[FromWorker] = [
+    Ready(HASH, True),
+    Result(1, "ok", None, (), None, Changed(None)),
+    Result(2, "ok", None, (Reply("text", ""), Reply("binary", b"b"), Reply("close", None)), HASH, Changed(b"s")),
+    Result(3, "ok", None, (Reply("ping", b"1"), Reply("pong", b"2")), HASH, Deferred()),
+    Result(4, "err", "no such room", (), HASH, Unchanged()),
+    Result(5, "trap", "unreachable", (), HASH, Deferred()),
+    Result(6, "timeout", "5 s", (), None, Unchanged()),
+]
+SCHEMA = Validator((importlib.resources.files("theater_protocol") / "frames.cddl").read_text())
+
+
+def wire(frames: list[ToWorker] | list[FromWorker]) -> bytes:
+    return b"".join(framing.encode_frame(messages.to_item(frame)) for frame in frames)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000, 1 << 20])
+def test_frames_survive_any_chopping(step: int) -> None:
+    """However the bytes are cut, the same frames come out, in order."""
+    data = wire(TO_WORKER)
+    decoder = framing.FrameDecoder()
+    items = [item for at in range(0, len(data), step) for item in decoder.feed(data[at : at + step])]
+    assert [messages.to_worker(item) for item in items] == TO_WORKER
+    assert decoder.buffered_bytes == 0
+
+
+def test_results_come_back_as_sent() -> None:
+    """Every kind of a worker's frame decodes to what was encoded."""
+    items = framing.FrameDecoder().feed(wire(FROM_WORKER))
+    assert [messages.from_worker(item) for item in items] == FROM_WORKER
+
+
+@pytest.mark.parametrize("frame", [*TO_WORKER, *FROM_WORKER], ids=repr)
+def test_real_frames_fit_the_cddl(frame: ToWorker | FromWorker) -> None:
+    """frames.cddl says what is really sent."""
+    assert SCHEMA.validate(cbor.encode(messages.to_item(frame))).valid
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        [2, 1, 1, "text", 5, b"octets"],
+        [2, 1, 1, "hello", 5, None],
+        [17, 1, "fine", None, [], None, ["unchanged"]],
+        [17, 1, "ok", None, [["connect", None]], None, ["unchanged"]],
+        [17, 1, "ok", None, [], b"short", ["unchanged"]],
+        [16, HASH],
+        [3, 3],
+    ],
+    ids=repr,
+)
+def test_what_the_cddl_refuses_is_refused_here(item: list[object]) -> None:
+    """The schema and the decoder draw the same line."""
+    assert not SCHEMA.validate(cbor.encode(item)).valid
+    for read in (messages.to_worker, messages.from_worker):
+        with pytest.raises(RemoteProtocolError):
+            read(item)
+
+
+BROKEN_RESULTS = {
+    "no array": 5,
+    "empty array": [],
+    "unknown tag": [99],
+    "tag of the other side": [3],
+    "tag is no integer": ["17"],
+    "missing field": [17, 1, "ok", None, [], None],
+    "extra field": [17, 1, "ok", None, [], None, ["unchanged"], 1],
+    "negative delivery": [17, -1, "ok", None, [], None, ["unchanged"]],
+    "huge delivery": [17, 1 << 63, "ok", None, [], None, ["unchanged"]],
+    "boolean delivery": [17, True, "ok", None, [], None, ["unchanged"]],
+    "detail with ok": [17, 1, "ok", "why", [], None, ["unchanged"]],
+    "err without detail": [17, 1, "err", None, [], None, ["unchanged"]],
+    "err with replies": [17, 1, "err", "no", [["text", "hi"]], None, ["unchanged"]],
+    "trap with a state": [17, 1, "trap", "no", [], HASH, ["changed", b""]],
+    "replies are no array": [17, 1, "ok", None, "text", None, ["unchanged"]],
+    "reply is no pair": [17, 1, "ok", None, [["text"]], None, ["unchanged"]],
+    "text reply of octets": [17, 1, "ok", None, [["text", b""]], None, ["unchanged"]],
+    "close reply with text": [17, 1, "ok", None, [["close", ""]], None, ["unchanged"]],
+    "state is text": [17, 1, "ok", None, [], HASH, ["changed", "state"]],
+    "update unknown": [17, 1, "ok", None, [], None, ["kept"]],
+    "update too long": [17, 1, "ok", None, [], None, ["unchanged", None]],
+    "ready with integer": [16, HASH, 1],
+}
+
+
+@pytest.mark.parametrize("item", BROKEN_RESULTS.values(), ids=BROKEN_RESULTS)
+def test_a_worker_cannot_send_what_breaks_the_rules(item: object) -> None:
+    """Arity, types, ranges and the rules between fields are all checked."""
+    with pytest.raises(RemoteProtocolError):
+        messages.from_worker(item)
+
+
+HOSTILE_BODIES = {
+    "trailing bytes": b"\x81\x03\x00",
+    "tag": b"\xc0\x60",
+    "bignum": b"\x81\xc2\x41\x03",
+    "self-described": b"\xd9\xd9\xf7\x81\x03",
+    "indefinite array": b"\x9f\x03\xff",
+    "indefinite text": b"\x7f\x61a\xff",
+    "integer not shortest": b"\x81\x18\x03",
+    "length not shortest": b"\x98\x01\x03",
+    "duplicate keys": b"\xa2\x01\x01\x01\x02",
+    "too deep": b"\x81" * 40 + b"\x03",
+    "array beyond the end": b"\x9b\x00\x00\x00\x7f\xff\xff\xff\xff",
+    "text beyond the end": b"\x7a\x7f\xff\xff\xff",
+    "invalid UTF-8": b"\x62\xc3\x28",
+    "reserved": b"\x1c",
+    "break alone": b"\xff",
+    "shared reference": b"\xd8\x1c\x81\xd8\x1d\x00",
+    "regular expression": b"\xd8\x23\x63a+b",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
+def test_hostile_cbor_is_refused(body: bytes) -> None:
+    """Only one whole item in its shortest form passes."""
+    with pytest.raises(RemoteProtocolError):
+        framing.FrameDecoder().feed(len(body).to_bytes(4, "big") + body)
+
+
+def test_an_oversized_frame_is_refused_before_its_body() -> None:
+    """Four bytes are enough to refuse: nothing of the body is kept."""
+    decoder = framing.FrameDecoder(max_frame_bytes=1000)
+    with pytest.raises(RemoteProtocolError, match="over the limit"):
+        decoder.feed((1001).to_bytes(4, "big"))
+
+
+def test_an_empty_frame_is_refused() -> None:
+    """A length of zero is no item."""
+    with pytest.raises(RemoteProtocolError, match="empty"):
+        framing.FrameDecoder().feed(bytes(4))
+
+
+@pytest.mark.parametrize("frame", [Deliver(1, 1, "text", 5, b"x"), Deliver(1, 1, "connect", 5, "x")], ids=repr)
+def test_a_payload_that_does_not_fit_is_our_mistake(frame: Deliver) -> None:
+    """Encoding refuses what the other side would have to refuse."""
+    with pytest.raises(LocalProtocolError):
+        messages.to_item(frame)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_or_mean_one_thing(data: bytes) -> None:
+    """Whatever decodes encodes to the same bytes again; the rest raises RemoteProtocolError and nothing else."""
+    try:
+        item = cbor.decode(data)
+    except RemoteProtocolError:
+        return
+    assert cbor.encode(item) == data
+
+
+@given(st.sampled_from(FROM_WORKER), st.data())
+def test_mutated_frames_raise_only_protocol_errors(frame: FromWorker, data: st.DataObject) -> None:
+    """A flipped bit makes another frame or a RemoteProtocolError, never anything else."""
+    octets = bytearray(cbor.encode(messages.to_item(frame)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        bit = data.draw(st.integers(0, 8 * len(octets) - 1))
+        octets[bit // 8] ^= 1 << bit % 8
+    try:
+        messages.from_worker(cbor.decode(bytes(octets)))
+    except RemoteProtocolError:
+        return
