@@ -10,6 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import quote, unquote
 
 from pydantic import (
     AfterValidator,
@@ -22,12 +23,13 @@ from pydantic import (
     ValidationInfo,
 )
 
-from .errors import ManifestError, Problem
-from .manifest_check import Claims, Endpoint, check_claims, why_unreadable
-from .manifest_wording import describe
+from theater_supervisor.errors import ManifestError, Problem
+from theater_supervisor.manifest_check import Claims, Endpoint, check_claims, why_unreadable
+from theater_supervisor.manifest_wording import describe
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")  # RFC 3986, 3.3
+_UNESCAPED: Final = "!$&'()*+,;=:@"
 _TOML_POSITION: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)$")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -66,7 +68,9 @@ def _ip_address(value: str) -> str:
 def _base_path(value: str) -> str:
     if not value or not _URL_PATH.fullmatch(value):
         raise ValueError("is not a URL path", 'such as "/" or "/rooms/chat"')
-    return value.rstrip("/") or "/"
+    # One spelling for all paths that routing takes as the same.
+    segments = value.rstrip("/").split("/")
+    return "/".join(quote(unquote(segment), safe=_UNESCAPED) for segment in segments) or "/"
 
 
 def _at_least_one(value: tuple[_Model, ...]) -> tuple[_Model, ...]:
@@ -85,7 +89,10 @@ class _Table(BaseModel):
 
 
 class WebSocketConfig(_Table):
-    """Where clients connect. `path` covers all below it; port 0 means any free port, shown at start."""
+    """Where clients connect. `path` covers all below it.
+
+    Port 0 means any free port, shown at start; handlers that name it with the same host share it.
+    """
 
     port: Annotated[int, Field(ge=0, le=65535)]
     host: Annotated[str, AfterValidator(_ip_address)] = "127.0.0.1"

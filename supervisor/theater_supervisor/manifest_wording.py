@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from .errors import Problem
+from theater_supervisor.errors import Problem
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_CHARACTERS: Final = 40

@@ -21,7 +21,7 @@ _BUILD_TIMEOUT_S: Final = 120.0
 _SHOWN_LINES: Final = 12
 _COMPONENTIZE: Final = "import componentize_py; componentize_py.script()"
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 
 class BuildFailed(Exception):
@@ -38,7 +38,7 @@ async def build_component(source: Path, world: str, component: Path) -> None:
         return
     if importlib.util.find_spec("componentize_py") is None:
         raise BuildFailed('componentize-py is missing (install it: pip install "theater-supervise[build]")')
-    log.info("building a component", component=component.name, source=source.name)
+    _log.info("component_build_started", component=component.name, source=source.name)
     started = trio.current_time()
     unfinished = component.with_name(f".{component.name}.{os.getpid()}")
     try:
@@ -49,7 +49,7 @@ async def build_component(source: Path, world: str, component: Path) -> None:
         raise BuildFailed(f"{component} can't be written: {error.strerror}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    log.info("component built", component=component.name, took_s=round(trio.current_time() - started, 1))
+    _log.info("component_built", component=component.name, took_s=round(trio.current_time() - started, 1))
 
 
 def is_stale(component: Path, source: Path, wit: Path) -> bool:

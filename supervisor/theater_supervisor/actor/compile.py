@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 _COMPILE_TIMEOUT_S: Final = 300.0
 _NOTICEABLE_S: Final = 1.0
 
-log = structlog.get_logger()
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ async def compile_component(component: Path, cache_dir: Path) -> Compiled:
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         nursery.cancel_scope.cancel()
     if deadline.cancelled_caught:
-        raise ComponentRefused([f"compiling it was not done after {_COMPILE_TIMEOUT_S:g} s"])
+        raise ComponentRefused([f"was not compiled within {_COMPILE_TIMEOUT_S:g} s"])
     return _read_verdict(done.stdout, done.stderr, done.returncode)
 
 
 async def _show_progress(name: str) -> None:
     await trio.sleep(_NOTICEABLE_S)
-    log.info("compiling a component", component=name)
+    _log.info("component_compile_started", component=name)
 
 
 def _read_verdict(stdout: bytes, stderr: bytes, status: int) -> Compiled:
@@ -68,7 +68,7 @@ def _read_verdict(stdout: bytes, stderr: bytes, status: int) -> Compiled:
         verdict = _Verdict.model_validate_json(stdout)
     except ValidationError:
         last_words = stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise ComponentRefused([f"compiling it ended with status {status}: {last_words}"]) from None
+        raise ComponentRefused([f"could not be compiled (status {status}): {last_words}"]) from None
     if verdict.problems or verdict.compiled_path is None or verdict.component_sha256 is None:
-        raise ComponentRefused(verdict.problems or [f"compiling it ended with status {status}"])
+        raise ComponentRefused(verdict.problems or [f"could not be compiled (status {status})"])
     return Compiled(Path(verdict.compiled_path), bytes.fromhex(verdict.component_sha256))

@@ -10,10 +10,10 @@ from typing import Final
 
 import trio
 
-from ..errors import ManifestError, Problem
-from ..manifest import Manifest
-from .build import BuildFailed, build_component
-from .compile import Compiled, ComponentRefused, compile_component
+from theater_supervisor.actor.build import BuildFailed, build_component
+from theater_supervisor.actor.compile import Compiled, ComponentRefused, compile_component
+from theater_supervisor.errors import ManifestError, Problem
+from theater_supervisor.manifest import Manifest
 
 _AT_ONCE: Final = os.cpu_count() or 1
 

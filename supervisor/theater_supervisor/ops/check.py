@@ -1,0 +1,26 @@
+"""The checks that touch the machine: do all components build, compile and fit, can all ports be bound?
+
+Whatever is taken for it is given back; nothing is started. manifest.py has the checks that only read.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from theater_supervisor.actor.prepare import prepare
+from theater_supervisor.errors import ManifestError, Problem
+from theater_supervisor.manifest import Manifest
+from theater_supervisor.ports import bind_ports, close_ports
+
+
+async def check(manifests: Sequence[Manifest], cache_dir: Path) -> list[Problem]:
+    """Find out what would keep these manifests from being served. Compiled components stay in the cache."""
+    problems: list[Problem] = []
+    try:
+        await close_ports(await bind_ports(manifests))
+    except ManifestError as error:
+        problems += error.problems
+    try:
+        await prepare(manifests, cache_dir)
+    except ManifestError as error:
+        problems += error.problems
+    return problems

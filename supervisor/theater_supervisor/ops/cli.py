@@ -1,0 +1,112 @@
+"""The command `theater-supervise`: its options, its help, and exit statuses for what can go wrong.
+
+It reads and checks the manifests, then hands them to app.py. Nothing here knows how an actor is served.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+import structlog
+import trio
+
+from theater_supervisor import app
+from theater_supervisor.errors import ManifestError, SupervisorError
+from theater_supervisor.manifest import Manifest, read_directory
+from theater_supervisor.ops.check import check
+
+_HELP = """
+Serve the actors described by the manifests (*.toml) in the directory MANIFESTS.
+
+Each actor is a WebAssembly component with state, reached over WebSocket, and runs in a worker process of its
+own. Components with a [build] are built first, all are compiled once and cached. Ctrl-C stops everything
+cleanly.
+
+\b
+Examples:
+  theater-supervise manifests/                        serve
+  theater-supervise --check manifests/                only say whether it could
+  theater-supervise --var /var/lib/theater manifests/
+
+\b
+What is kept under the --var directory:
+  log/supervisor.log   what the supervisor did, one JSON object a line
+  log/<actor>.log      what the actor printed and logged, and its worker's comings and goings
+  cache/               compiled components; can be deleted at any time
+
+\b
+Exit status:
+  0    stopped as asked, or nothing wrong with --check
+  2    wrong command line
+  78   something is wrong with the manifests; every problem is on a line of its own, as
+       file: key: problem (hint)
+"""
+
+
+@click.command(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.argument("directory", metavar="MANIFESTS", type=click.Path(path_type=Path))
+@click.option(
+    "--check",
+    "check_only",
+    is_flag=True,
+    help="Do everything up to serving (build, compile, bind the ports), report all problems, start nothing.",
+)
+@click.option(
+    "--var",
+    type=click.Path(path_type=Path),
+    default=Path("var"),
+    show_default=True,
+    metavar="DIR",
+    help="Where logs and caches are kept; made when missing.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least important lines to log; debug has the hash of every state.",
+)
+@click.version_option(package_name="theater-supervise", message="%(prog)s %(version)s")
+def main(directory: Path, check_only: bool, var: Path, log_level: str) -> None:
+    """Run the command."""
+    log_to_terminal(log_level)
+    try:
+        manifests = read_and_check(directory, check_only, var / "cache")
+        if check_only:
+            click.echo(_verdict(manifests))
+        else:
+            trio.run(app.serve, manifests, var, log_level)
+    except SupervisorError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_status)
+
+
+def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[Manifest]:
+    """Read the manifests. Raises ManifestError with all there is to say about all of them.
+
+    Building, compiling and binding are tried when that was asked for, or when the start fails anyway, so that
+    one run shows every problem.
+    """
+    manifests, problems = read_directory(directory)
+    if thoroughly or problems:
+        problems += trio.run(check, manifests, cache_dir)
+    if problems:
+        raise ManifestError(sorted(problems, key=lambda problem: problem.file))
+    return manifests
+
+
+def log_to_terminal(log_level: str) -> None:
+    """Send log lines to stderr, from `log_level` on."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[log_level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _verdict(manifests: list[Manifest]) -> str:
+    names = ", ".join(manifest.name for manifest in manifests)
+    count = "1 manifest is" if len(manifests) == 1 else f"{len(manifests)} manifests are"
+    return f"{count} fine: {names}"
