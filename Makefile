@@ -1,0 +1,45 @@
+# make run     build the example actors and serve them
+# make test    check and test everything
+# make check   formatting, lint, types and who may import whom
+# make faults  the fault-injection campaigns at their full counts
+# make clean   remove what the others made
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check faults clean
+
+run: .venv/installed
+	$(BIN)/theater-supervise manifests
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: .venv/installed-dev
+	THEATER_FAULTS=1 $(BIN)/pytest -m campaign
+
+clean:
+	rm -rf .venv var build dist manifests/*.wasm
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12" \
+	  if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'  # the first that knows --group
+	touch $@
+
+.venv/installed: .venv/created pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[build]'
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev
+	touch $@
