@@ -57,7 +57,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class DeliveryWindow:
-    """Deliveries that are not committed yet, oldest first; the first `in_flight` of them are with the worker."""
+    """Deliveries not committed yet, oldest first; the first `in_flight` of them are with the worker."""
 
     limits: WindowLimits = field(default_factory=WindowLimits)
     _queue: deque[_Pending] = field(default_factory=deque)

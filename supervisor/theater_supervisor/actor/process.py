@@ -26,10 +26,9 @@ class WorkerProcess:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a worker needs all three pipes")
         self._process = process
-        self.stdin: trio.abc.SendStream = process.stdin
-        self.stdout: trio.abc.ReceiveStream = process.stdout
-        self.stderr: trio.abc.ReceiveStream = process.stderr
-        self._streams = (process.stdin, process.stdout, process.stderr)
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self.stderr = process.stderr
 
     @property
     def pid(self) -> int:
@@ -56,11 +55,6 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._process.terminate()
 
-    def close(self) -> None:
-        """Close the three pipes."""
-        for stream in self._streams:
-            stream.close()
-
 
 @contextlib.asynccontextmanager
 async def spawn() -> AsyncIterator[WorkerProcess]:
@@ -85,7 +79,8 @@ async def spawn() -> AsyncIterator[WorkerProcess]:
         worker.kill()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _REAP_TIMEOUT_S):
             await worker.wait()
-        worker.close()
+        for stream in (worker.stdin, worker.stdout, worker.stderr):
+            await trio.aclose_forcefully(stream)
 
 
 def describe_exit(returncode: int | None, ran_s: float) -> str:

@@ -3,18 +3,18 @@
 It reads and checks the manifests, then hands them to app.py. Nothing here knows how an actor is served.
 """
 
-import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
-import structlog
 import trio
 
 from theater_supervisor import app
 from theater_supervisor.errors import ManifestError, SupervisorError
 from theater_supervisor.manifest import Manifest, read_directory
 from theater_supervisor.ops.check import check
+from theater_supervisor.ops.eventlog import log_to_file, log_to_terminal
 
 _HELP = """
 Serve the actors described by the manifests (*.toml) in the directory MANIFESTS.
@@ -76,10 +76,21 @@ def main(directory: Path, check_only: bool, var: Path, log_level: str) -> None:
         if check_only:
             click.echo(_verdict(manifests))
         else:
-            trio.run(app.serve, manifests, var, log_level)
+            serve(manifests, var, log_level)
     except SupervisorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_status)
+
+
+def serve(manifests: list[Manifest], var: Path, log_level: str) -> None:
+    """Serve until told to stop. On a terminal the actors' logs are shown too."""
+    try:
+        log_to_file(var / "log" / "supervisor.log", log_level)
+    except OSError as error:
+        raise app.VarUnusable.of(error, var) from error
+    echo = click.echo if sys.stdout.isatty() else None
+    work = partial(app.serve, manifests, var, debug=log_level == "debug", echo=echo, announce=click.echo)
+    trio.run(work)
 
 
 def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[Manifest]:
@@ -94,16 +105,6 @@ def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[M
     if problems:
         raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     return manifests
-
-
-def log_to_terminal(log_level: str) -> None:
-    """Send log lines to stderr, from `log_level` on."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[log_level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _verdict(manifests: list[Manifest]) -> str:

@@ -1,0 +1,79 @@
+"""From results to journal entries: what a worker answered is checked and given its chain form.
+
+Pure: no trio, no clock, no disk. Every byte of a result comes from a worker and is not trusted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from theater_protocol.errors import RemoteProtocolError
+from theater_protocol.messages import Changed, Deferred, Deliver, Result, Unchanged
+from theater_supervisor.journal.store import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deliveries and results that are committed together, and the state after the last of them."""
+
+    deliveries: Sequence[Deliver]
+    results: Sequence[Result]
+    entries: tuple[Entry, ...]
+    update: Changed | Unchanged
+
+
+def committable(results: Sequence[Result]) -> int:
+    """Return how many of the results can be committed: all up to the last one that brings its state."""
+    for count in range(len(results), 0, -1):
+        if not isinstance(results[count - 1].update, Deferred):
+            return count
+    return 0
+
+
+def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_hash: bytes | None) -> Batch:
+    """Check committable results against their deliveries and make the batch.
+
+    `state_hash` is the hash of the last committed state. Raises RemoteProtocolError when a hash does not
+    belong to the bytes that came with it, or a failed call pretends to have changed the state.
+    """
+    update: Changed | Unchanged = Unchanged()
+    carried = state_hash
+    for result in results:
+        match result.update:
+            case Changed(state):
+                if result.state_hash != hash_state(state):
+                    raise RemoteProtocolError("the state hash does not belong to the state")
+                update, carried = result.update, result.state_hash
+            case Unchanged():
+                if result.state_hash != carried:
+                    raise RemoteProtocolError("an unchanged state with another hash")
+            case Deferred():
+                pass
+    _check_failed_calls(results, state_hash)
+    entries = tuple(_entry(*pair) for pair in zip(deliveries, results, strict=True))
+    return Batch(deliveries, results, entries, update)
+
+
+def hash_state(state: bytes | None) -> bytes | None:
+    """Return the SHA-256 of a state, None for the state `none`."""
+    return None if state is None else hashlib.sha256(state).digest()
+
+
+def _check_failed_calls(results: Sequence[Result], state_hash: bytes | None) -> None:
+    previous = state_hash
+    for result in results:
+        if result.outcome != "ok" and result.state_hash != previous:
+            raise RemoteProtocolError(f"outcome {result.outcome} with another state hash")
+        previous = result.state_hash
+
+
+def _entry(deliver: Deliver, result: Result) -> Entry:
+    return Entry(
+        deliver.at_us,
+        deliver.kind,
+        deliver.connection,
+        deliver.payload,
+        result.outcome,
+        result.replies,
+        result.state_hash,
+    )
