@@ -1,0 +1,308 @@
+"""The chain: the bytes of a transition, its hash, and the check that one follows from the other.
+
+Sans-IO: rows in, faults out. What must hold between transitions beyond their links is in ledger.py;
+where rows are stored is the journal's affair. Neither a clock nor a component is needed to verify.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal, Never, cast
+
+from theater_protocol import cbor
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.ledger import Checkpoint, Ledger
+from theater_protocol.messages import HASH_BYTES, SEED_BYTES, Payload, Reply, ReplyKind
+
+FORMAT: Final = 1
+NO_HASH: Final = bytes(HASH_BYTES)  # the `prev` of seq 0
+
+TransitionKind = Literal["genesis", "instance", "init", "connect", "text", "binary", "ping", "pong", "close"]
+TransitionOutcome = Literal["ok", "err", "trap", "timeout", "poison"]
+
+_DOMAIN: Final = b"theater-chain-1\0"
+_FIELDS: Final = 10
+_OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout", "poison"})
+_INPUT_TYPES: Final[dict[str, type]] = {
+    "genesis": list,
+    "instance": list,
+    "init": str,
+    "connect": type(None),
+    "text": str,
+    "binary": bytes,
+    "ping": bytes,
+    "pong": bytes,
+    "close": type(None),
+}
+_WITHOUT_CONNECTION: Final = frozenset({"genesis", "instance", "init"})
+_REPLY_TYPES: Final[dict[str, type]] = {
+    kind: _INPUT_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """The input of seq 0: whose chain this is and the component it began with."""
+
+    actor: str
+    component_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The input of kind `instance`: a fresh instance, its seed (32 bytes) and its component."""
+
+    seed: bytes
+    component_sha256: bytes
+
+
+TransitionInput = Genesis | Instance | Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One link of the chain.
+
+    `prev` is the hash before it, `at_us` Unix time, `connection` 0 where there is none. The input by kind:
+    genesis has Genesis, instance has Instance, init has the actor's name, text has str, binary, ping and pong
+    have bytes, connect and close have None. Replies only with ok. `state_hash` is the SHA-256 of the state
+    after it (for genesis: of the initial state), None where the state is none.
+    """
+
+    seq: int
+    prev: bytes
+    at_us: int
+    kind: TransitionKind
+    connection: int
+    input: TransitionInput
+    outcome: TransitionOutcome
+    replies: tuple[Reply, ...]
+    state_hash: bytes | None
+
+
+def hash_body(body: bytes) -> bytes:
+    """Return a transition's hash, SHA-256("theater-chain-1" ‖ 0x00 ‖ body)."""
+    return sha256(_DOMAIN + body).digest()
+
+
+def encode(transition: Transition) -> bytes:
+    """Encode a transition as `[1, seq, prev, at, kind, connection, input, outcome, replies, state_hash]`.
+
+    Deterministic CBOR (RFC 8949, 4.2.1). Raises LocalProtocolError for what decode would refuse.
+    """
+    item = [
+        FORMAT,
+        transition.seq,
+        transition.prev,
+        transition.at_us,
+        transition.kind,
+        transition.connection,
+        _input_item(transition.input),
+        transition.outcome,
+        [[reply.kind, reply.payload] for reply in transition.replies],
+        transition.state_hash,
+    ]
+    try:
+        _check(item)
+    except RemoteProtocolError as exc:
+        raise LocalProtocolError(f"not a transition: {exc}") from exc
+    return cbor.encode(item)
+
+
+def decode(body: bytes) -> Transition:
+    """Read a body strictly. Raises RemoteProtocolError when it is not a transition's."""
+    item = _read(body)
+    _, seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = item
+    return Transition(
+        cast(int, seq),
+        cast(bytes, prev),
+        cast(int, at_us),
+        cast(TransitionKind, kind),
+        cast(int, connection),
+        _read_input(cast(TransitionKind, kind), given),
+        cast(TransitionOutcome, outcome),
+        tuple(
+            Reply(cast(ReplyKind, pair[0]), cast(Payload, pair[1]))
+            for pair in cast(list[list[object]], replies)
+        ),
+        cast(bytes | None, state_hash),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first seq of a chain that is wrong, and what is wrong with it."""
+
+    seq: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"seq {self.seq}: {self.what}"
+
+
+class ChainVerifier:
+    """Checks that rows, given in the order of their seq, are one unbroken chain.
+
+    Starts at genesis, or after a checkpoint. `feed` every row; `seq`, `hash` and `ledger` are those after the
+    last row that was right (seq -1 before the first). After a fault the verifier must not be fed again.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        if checkpoint is None:
+            self.actor, self.seq, self.hash, self.at_us, self.ledger = "", -1, NO_HASH, 0, Ledger()
+        else:
+            self.actor, self.seq, self.hash = checkpoint.actor, checkpoint.seq, checkpoint.hash
+            self.at_us, self.ledger = checkpoint.at_us, checkpoint.ledger()
+
+    def feed(self, seq: int, hash: bytes, body: bytes) -> Fault | None:
+        """Take the next row; return the fault that it shows, or None."""
+        expected = self.seq + 1
+        if seq != expected:
+            return self._gap(seq, expected)
+        if sha256(_DOMAIN + body).digest() != hash:
+            return Fault(seq, _unlike_its_hash(seq, body))
+        try:
+            item = _read(body)
+        except RemoteProtocolError as exc:
+            return Fault(seq, f"malformed: {exc}")
+        wrong = self._misplaced(item) or self._misfit(item)
+        if wrong:
+            return Fault(seq, wrong)
+        self.seq = seq
+        self.hash = hash
+        self.at_us = cast(int, item[3])
+        return None
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint that stands for everything up to the last row."""
+        ledger = self.ledger
+        return Checkpoint(
+            self.actor,
+            self.seq,
+            self.hash,
+            self.at_us,
+            ledger.state_hash,
+            tuple(sorted(ledger.open)),
+            ledger.last_connection,
+            ledger.initialised,
+        )
+
+    def _gap(self, seq: int, expected: int) -> Fault:
+        if seq < expected:
+            return Fault(seq, f"out of order: it comes where seq {expected} is due")
+        if expected == 0:
+            return Fault(0, f"the genesis is missing: the first row is seq {seq}")
+        return Fault(expected, f"missing: after seq {expected - 1} comes seq {seq}")
+
+    def _misplaced(self, item: list[object]) -> str | None:
+        if item[1] != self.seq + 1:
+            return f"its body is that of seq {item[1]}: moved or repeated"
+        if item[2] != self.hash:
+            return f"its prev is not the hash of seq {self.seq}: one of the two was replaced"
+        return None
+
+    def _misfit(self, item: list[object]) -> str | None:
+        kind = cast(str, item[4])
+        if (kind == "genesis") != (self.seq < 0):
+            return "the genesis is missing" if self.seq < 0 else "a second genesis"
+        if kind == "genesis":
+            self.actor = cast(list[str], item[6])[0]
+            self.ledger.state_hash = cast(bytes | None, item[9])
+            return None
+        return self.ledger.apply(kind, cast(int, item[5]), cast(str, item[7]), cast(bytes | None, item[9]))
+
+
+def _unlike_its_hash(seq: int, body: bytes) -> str:
+    """Tell a moved body from a changed one, for the operator's sake."""
+    try:
+        inner = _read(body)[1]
+    except RemoteProtocolError:
+        return "its body does not have its hash: changed"
+    if inner != seq:
+        return f"its body is that of seq {inner} and does not have its hash: moved or repeated"
+    return "its body does not have its hash: changed or replaced"
+
+
+def _broken(message: str) -> Never:
+    raise RemoteProtocolError(message)
+
+
+def _read(body: bytes) -> list[object]:
+    item = cbor.decode(body)
+    if type(item) is not list:
+        _broken("a transition must be an array")
+    _check(item)
+    return item
+
+
+def _check(item: list[object]) -> None:
+    """Check one body's shape; plain type tests in a row, because verifying spends its time here."""
+    if len(item) != _FIELDS or type(item[0]) is not int or item[0] != FORMAT:
+        _broken(f"a transition must be an array of {_FIELDS} that starts with its format {FORMAT}")
+    _, seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = item
+    if type(seq) is not int or not 0 <= seq < 1 << 63:
+        _broken("seq must be a count")
+    if type(prev) is not bytes or len(prev) != HASH_BYTES:
+        _broken("prev must be a hash of 32 bytes")
+    if type(at_us) is not int or not 0 <= at_us < 1 << 63:
+        _broken("at must be microseconds since 1970")
+    if type(kind) is not str or kind not in _INPUT_TYPES:
+        _broken(f"unknown kind {kind!r:.40}")
+    if type(connection) is not int or not 0 <= connection < 1 << 63:
+        _broken("connection must be a count")
+    if (connection == 0) != (kind in _WITHOUT_CONNECTION):
+        _broken(f"connection {connection} does not go with kind {kind}")
+    if type(given) is not _INPUT_TYPES[kind]:
+        _broken(f"the input of {kind} cannot be {type(given).__name__}")
+    if type(outcome) is not str or outcome not in _OUTCOMES:
+        _broken(f"unknown outcome {outcome!r:.40}")
+    if state_hash is not None and (type(state_hash) is not bytes or len(state_hash) != HASH_BYTES):
+        _broken("state_hash must be a hash of 32 bytes or null")
+    if type(given) is list:
+        _check_boundary(kind, given, outcome)
+    _check_replies(replies, outcome, kind)
+
+
+def _check_boundary(kind: str, given: list[object], outcome: str) -> None:
+    if outcome != "ok":
+        _broken(f"{kind} cannot have outcome {outcome}")
+    match kind, given:
+        case "genesis", [str(), bytes(component), int(version)]:
+            fits = len(component) == HASH_BYTES and type(version) is int and version == FORMAT
+        case "instance", [bytes(seed), bytes(component)]:
+            fits = len(seed) == SEED_BYTES and len(component) == HASH_BYTES
+        case _:
+            fits = False
+    if not fits:
+        _broken(f"the input of {kind} is malformed")
+
+
+def _check_replies(replies: object, outcome: str, kind: str) -> None:
+    if type(replies) is not list:
+        _broken("replies must be an array")
+    if replies and (outcome != "ok" or kind in _WITHOUT_CONNECTION):
+        _broken(f"replies to {kind} with outcome {outcome}")
+    for pair in replies:
+        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str:
+            _broken("a reply must be an array of 2")
+        if type(pair[1]) is not _REPLY_TYPES.get(pair[0]):
+            _broken(f"a {pair[0]:.40} reply cannot be {type(pair[1]).__name__}")
+
+
+def _input_item(given: TransitionInput) -> object:
+    match given:
+        case Genesis(actor, component_sha256):
+            return [actor, component_sha256, FORMAT]
+        case Instance(seed, component_sha256):
+            return [seed, component_sha256]
+        case payload:
+            return payload
+
+
+def _read_input(kind: TransitionKind, given: object) -> TransitionInput:
+    if kind == "genesis":
+        actor, component_sha256, _ = cast(tuple[str, bytes, int], given)
+        return Genesis(actor, component_sha256)
+    if kind == "instance":
+        seed, component_sha256 = cast(tuple[bytes, bytes], given)
+        return Instance(seed, component_sha256)
+    return cast(Payload, given)

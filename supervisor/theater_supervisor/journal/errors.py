@@ -1,0 +1,54 @@
+"""What can go wrong with a journal, and the words for it.
+
+Two classes, by what is to be done: a refused journal needs an operator, a failed one may mend itself.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from theater_supervisor.errors import SupervisorError
+
+
+class JournalRefused(SupervisorError):
+    """A file that is not this actor's journal, or is damaged. It is left as it is."""
+
+    exit_status = 65  # EX_DATAERR
+
+
+class JournalFailed(Exception):
+    """The journal could not be read or written; the message names the cause. Nothing was acknowledged."""
+
+
+_CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+    (apsw.FullError, "disk full"),
+    (apsw.ReadOnlyError, "read-only"),
+    (apsw.CantOpenError, "cannot be opened"),
+    (apsw.CorruptError, "damaged"),
+    (apsw.NotADBError, "damaged"),
+    (apsw.BusyError, "locked by another process"),
+    (apsw.PermissionsError, "not permitted"),
+    (apsw.NoMemError, "out of memory"),
+    (apsw.IOError, "I/O error"),
+)
+
+
+def failure(error: apsw.Error, doing: str, path: Path, errno: int = 0) -> JournalFailed:
+    """Say in words what failed, e.g. `disk full (SQLITE_FULL) writing data/chat/journal.db`.
+
+    `errno` is the system's number beneath it, 0 when there is none.
+    """
+    cause = next((words for kind, words in _CAUSES if isinstance(error, kind)), "database error")
+    code = _code(error)
+    system = f": {os.strerror(errno)}" if errno else ""
+    detail = f": {error}" if cause == "database error" else ""
+    return JournalFailed(f"{cause} ({code}{system}) {doing} {path}{detail}")
+
+
+def _code(error: apsw.Error) -> str:
+    extended: int = getattr(error, "extendedresult", 0)
+    plain: int = getattr(error, "result", 0)
+    name = apsw.mapping_extended_result_codes.get(extended) or apsw.mapping_result_codes.get(plain)
+    return str(name) if name else type(error).__name__

@@ -1,0 +1,95 @@
+"""The tables of a journal and how its file is opened and recognised.
+
+One row of `chain` is one transition; everything else is derived from the chain and checked against it.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+import apsw
+
+from theater_supervisor.journal.errors import JournalRefused
+
+Durability = Literal["power-loss", "process-crash"]
+
+APPLICATION_ID: Final = 0x54687472  # "Thtr"
+SCHEMA_VERSION: Final = 1
+BUSY_TIMEOUT_MS: Final = 5000
+MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # what a write-ahead log that grew behind a slow reader shrinks to
+
+# In WAL mode FULL syncs at every commit. NORMAL syncs only before the log is copied into the database, so a
+# power loss may take the last commits (never a part of one); the death of a process takes none.
+_SYNCHRONOUS: Final[dict[Durability, str]] = {"power-loss": "FULL", "process-crash": "NORMAL"}
+
+TABLES: Final = """
+CREATE TABLE chain (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE head (
+    only INTEGER PRIMARY KEY CHECK (only = 0),
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    last_connection INTEGER NOT NULL,
+    initialised INTEGER NOT NULL
+) STRICT;
+CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), bytes BLOB) STRICT;
+CREATE TABLE connection (id INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE checkpoint (
+    only INTEGER PRIMARY KEY CHECK (only = 0), seal BLOB NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, state BLOB) STRICT;
+CREATE TABLE quarantine (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+"""
+
+
+def connect(path: Path, durability: Durability, vfs: str | None, *, create: bool) -> apsw.Connection:
+    """Open the file for writing; nothing is written to it yet. Raises apsw.Error."""
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(os.fspath(path), flags=flags, vfs=vfs)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("synchronous", _SYNCHRONOUS[durability])
+    connection.pragma("journal_size_limit", MAX_LOG_BYTES)
+    return connection
+
+
+def is_new(connection: apsw.Connection, path: Path) -> bool:
+    """Say whether the file holds nothing yet; False for a journal of this schema.
+
+    Raises JournalRefused for anything else, apsw.Error when it cannot be read.
+    """
+    application_id = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if (application_id, version, tables) == (0, 0, 0):
+        return True
+    if application_id != APPLICATION_ID:
+        raise JournalRefused(
+            f"{path}: a database, but not a journal; it was left as it is: move it away or name another --var"
+        )
+    if version != SCHEMA_VERSION:
+        raise JournalRefused(
+            f"{path}: a journal of schema version {version}, this theater-supervise reads version "
+            f"{SCHEMA_VERSION}; it was left as it is: run the release that wrote it, or move it away"
+        )
+    return False
+
+
+def refuse_orphaned_log(path: Path) -> None:
+    """Raise JournalRefused for an empty file beside a write-ahead log, which opening it would delete."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size and (not path.exists() or not path.stat().st_size):
+        raise JournalRefused(
+            f"{path}: missing or empty, but {log.name} holds transitions; nothing was changed: "
+            "restore both files from one backup, or move both away"
+        )
+
+
+def make_directory(directory: Path) -> None:
+    """Create the directory and its parents, each on disk when this returns. Raises OSError."""
+    missing = [ancestor for ancestor in (directory, *directory.parents) if not ancestor.exists()]
+    for ancestor in reversed(missing):
+        ancestor.mkdir(mode=0o700, exist_ok=True)
+        parent = os.open(ancestor.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)

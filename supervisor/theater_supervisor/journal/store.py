@@ -1,0 +1,143 @@
+"""The journal as the actor sees it: awaitable commits, and what was committed.
+
+The blocking work is in database.py and runs off the event loop, one call at a time. Nothing here decides what
+a transition is or when one is due.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import trio
+
+from theater_protocol.messages import Changed, Unchanged
+from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
+from theater_supervisor.journal.database import Database
+from theater_supervisor.journal.errors import JournalFailed, JournalRefused
+from theater_supervisor.journal.retention import KEEP_ALL, Retention
+from theater_supervisor.journal.schema import Durability
+
+__all__ = [
+    "KEEP_ALL",
+    "Durability",
+    "Entry",
+    "Head",
+    "Journal",
+    "JournalFailed",
+    "JournalRefused",
+    "Retention",
+]
+
+_CLOSE_S: Final = 10.0
+
+_T = TypeVar("_T")
+
+
+class Journal:
+    """An actor's chain, state and open connections, on disk.
+
+    The properties show what is committed: never more, and nothing less. A call that has begun to work on the
+    disk cannot be cancelled and ends as the disk does; one that waits for its turn can.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._limiter = trio.CapacityLimiter(1)
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        actor: str,
+        component_sha256: bytes,
+        initial_state: bytes | None,
+        durability: Durability,
+        retention: Retention = KEEP_ALL,
+        vfs: str | None = None,
+    ) -> "Journal":
+        """Open the journal of `actor`, or begin it, with its genesis, when there is none.
+
+        `component_sha256` and `initial_state` are those of a new journal; an existing one keeps its own. A
+        changed component is for the caller to record, with its first entry of kind `instance`.
+        Raises JournalRefused for a file that is not this actor's journal or is damaged, leaving it as it is,
+        and JournalFailed when the disk does not let it be read or written.
+        """
+        journal = cls(Database(path, durability, retention, vfs))
+        origin = Origin(actor, component_sha256, initial_state, time.time_ns() // 1000)
+        await journal._run(partial(journal._database.open, origin))
+        return journal
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
+    def state(self) -> bytes | None:
+        """The state after the head."""
+        return self._contents.state
+
+    @property
+    def state_hash(self) -> bytes | None:
+        """The state's SHA-256, None where the state is none."""
+        return self._contents.ledger.state_hash
+
+    @property
+    def head(self) -> Head:
+        """The newest transition's seq and hash."""
+        return self._contents.head
+
+    @property
+    def open_connections(self) -> tuple[int, ...]:
+        """Connections whose `connect` is committed and whose `close` is not, in ascending order."""
+        return tuple(sorted(self._contents.ledger.open))
+
+    @property
+    def next_connection(self) -> int:
+        """A connection id greater than any that was committed."""
+        return self._contents.ledger.last_connection + 1
+
+    @property
+    def initialised(self) -> bool:
+        """Whether a successful `init` or an event is committed: `init` is not to be called any more."""
+        return self._contents.ledger.initialised
+
+    @property
+    def last_at_us(self) -> int:
+        """The head's time, Unix µs."""
+        return self._contents.at_us
+
+    async def commit(self, entries: Sequence[Entry], state: Changed | Unchanged) -> None:
+        """Add `entries` and the state after the last of them, in one transaction.
+
+        When it returns they are on disk. Raises LocalProtocolError, with nothing written, for entries that
+        cannot follow the chain: ids of `connect` only count up, other events need an open connection, only
+        ok changes the state, and never kind instance. Raises JournalFailed when the disk fails: then nothing
+        of the batch was acknowledged and `recover` must come before the next commit.
+        """
+        await self._run(partial(self._database.commit, entries, state))
+
+    async def recover(self) -> None:
+        """Reopen after a JournalFailed and read again what is committed; then the properties hold again.
+
+        As a rule a failed batch is gone. It is there, whole, only when the file had to be given up while the
+        batch's outcome was in doubt; so go on from `state`, `open_connections` and `next_connection`, never
+        from what was remembered. Raises JournalFailed while the cause persists; call it again later.
+        """
+        await self._run(self._database.recover)
+
+    async def aclose(self) -> None:
+        """Close the file, also while cancelled. Idempotent."""
+        with trio.move_on_after(_CLOSE_S) as scope:
+            scope.shield = True
+            await self._run(self._database.close)
+
+    @property
+    def _contents(self) -> Contents:
+        return self._database.contents
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)

@@ -1,0 +1,150 @@
+"""The SQL of a journal: one batch into the tables, and the tables back into memory.
+
+Every write here happens inside the caller's transaction. What the values must be is decided in contents.py.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, cast
+
+import apsw
+
+from theater_protocol.chain import NO_HASH, Genesis, Transition, decode, encode, hash_body
+from theater_protocol.errors import RemoteProtocolError
+from theater_protocol.ledger import Ledger
+from theater_protocol.messages import Changed, Unchanged
+from theater_supervisor.journal import schema
+from theater_supervisor.journal.contents import Contents, Entry, Head, Origin, Row
+from theater_supervisor.journal.errors import JournalRefused
+from theater_supervisor.journal.retention import hash_state, read_checkpoint
+
+SNAPSHOTS_KEPT: Final = 8
+
+
+def write_origin(connection: apsw.Connection, origin: Origin) -> None:
+    """Make the tables and the genesis."""
+    given = Genesis(origin.actor, origin.component_sha256)
+    state_hash = hash_state(origin.state)
+    body = encode(Transition(0, NO_HASH, origin.at_us, "genesis", 0, given, "ok", (), state_hash))
+    connection.execute(schema.TABLES)
+    connection.execute("INSERT INTO chain VALUES (0, ?, ?)", (hash_body(body), body))
+    connection.execute("INSERT INTO head VALUES (0, 0, ?, 0, 0)", (hash_body(body),))
+    connection.execute("INSERT INTO state VALUES (0, ?)", (origin.state,))
+    connection.execute("INSERT INTO snapshot VALUES (0, ?)", (origin.state,))
+    connection.pragma("application_id", schema.APPLICATION_ID)
+    connection.pragma("user_version", schema.SCHEMA_VERSION)
+
+
+def write_batch(
+    connection: apsw.Connection,
+    before: Contents,
+    after: Contents,
+    entries: Sequence[Entry],
+    rows: Sequence[Row],
+    update: Changed | Unchanged,
+) -> None:
+    """Write what a batch changes. Raises apsw.Error."""
+    _write_chain(connection, entries, rows)
+    _write_connections(connection, entries)
+    _write_head(connection, after)
+    if isinstance(update, Changed):
+        connection.execute("UPDATE state SET bytes = ?", (update.state,))
+    _write_snapshots(connection, before, after, entries)
+
+
+def _write_chain(connection: apsw.Connection, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
+    connection.executemany("INSERT INTO chain VALUES (?, ?, ?)", rows)
+    poison = [row for entry, row in zip(entries, rows, strict=True) if entry.outcome == "poison"]
+    connection.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", poison)
+
+
+def _write_connections(connection: apsw.Connection, entries: Sequence[Entry]) -> None:
+    opened = {entry.connection for entry in entries if entry.kind == "connect"}
+    closed = {entry.connection for entry in entries if entry.kind == "close"}
+    connection.executemany("INSERT INTO connection VALUES (?)", [(one,) for one in sorted(opened - closed)])
+    connection.executemany("DELETE FROM connection WHERE id = ?", [(one,) for one in closed - opened])
+
+
+def _write_head(connection: apsw.Connection, after: Contents) -> None:
+    ledger = after.ledger
+    connection.execute(
+        "UPDATE head SET seq = ?, hash = ?, last_connection = ?, initialised = ?",
+        (after.head.seq, after.head.hash, ledger.last_connection, int(ledger.initialised)),
+    )
+
+
+def _write_snapshots(
+    connection: apsw.Connection, before: Contents, after: Contents, entries: Sequence[Entry]
+) -> None:
+    """Keep the state each fresh instance began with, where its bytes are known, for replay to start from."""
+    known = {before.ledger.state_hash: before.state, after.ledger.state_hash: after.state}
+    for seq, entry in enumerate(entries, before.head.seq + 1):
+        if entry.kind == "instance" and entry.state_hash in known:
+            _write_snapshot(connection, seq, known[entry.state_hash])
+
+
+def _write_snapshot(connection: apsw.Connection, seq: int, state: bytes | None) -> None:
+    newest = connection.execute("SELECT state IS ? FROM snapshot ORDER BY seq DESC LIMIT 1", (state,)).get
+    if newest == 1:
+        return
+    connection.execute("INSERT INTO snapshot VALUES (?, ?)", (seq, state))
+    connection.execute(
+        "DELETE FROM snapshot WHERE seq > (SELECT min(seq) FROM snapshot) "
+        "AND seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT ?)",
+        (SNAPSHOTS_KEPT,),
+    )
+
+
+def load(connection: apsw.Connection, path: Path, actor: str) -> Contents:
+    """Read what the journal holds. Raises JournalRefused when its ends do not fit together, apsw.Error."""
+    head_row = connection.execute("SELECT seq, hash, last_connection, initialised FROM head").get
+    state = cast(bytes | None, connection.execute("SELECT bytes FROM state").get)
+    newest = connection.execute("SELECT seq, hash, body FROM chain ORDER BY seq DESC LIMIT 1").get
+    connections = cast(list[tuple[int]], list(connection.execute("SELECT id FROM connection")))
+    if head_row is None or newest is None:
+        raise damaged(path, "its head is missing")
+    head_seq, head_hash, last_connection, initialised = cast(tuple[int, bytes, int, int], head_row)
+    seq, hash_, body = cast(Row, newest)
+    if (seq, hash_) != (head_seq, head_hash) or hash_body(body) != hash_:
+        raise damaged(path, f"seq {seq} is not the head that was recorded")
+    try:
+        transition = decode(body)
+        owner = _owner(connection)
+        oldest_seq, oldest_at_us = read_oldest(connection)
+    except RemoteProtocolError as exc:
+        raise damaged(path, str(exc)) from exc
+    if owner != actor:
+        raise JournalRefused(
+            f"{path}: the journal of actor {owner!r}, not of {actor!r}; it was left as it is: "
+            "give the actor its own name, or move the file away"
+        )
+    if hash_state(state) != transition.state_hash:
+        raise damaged(path, f"the state does not have the hash recorded at seq {seq}")
+    ledger = Ledger(transition.state_hash, (one for (one,) in connections), last_connection, initialised == 1)
+    return Contents(Head(seq, hash_), transition.at_us, state, ledger, oldest_seq, oldest_at_us)
+
+
+def _owner(connection: apsw.Connection) -> str:
+    checkpoint = read_checkpoint(connection)
+    if checkpoint is not None:
+        return checkpoint.actor
+    body = connection.execute("SELECT body FROM chain WHERE seq = 0").get
+    given = decode(cast(bytes, body)).input if body is not None else None
+    if not isinstance(given, Genesis):
+        raise RemoteProtocolError("the genesis is missing")
+    return given.actor
+
+
+def read_oldest(connection: apsw.Connection) -> tuple[int, int]:
+    """Return the oldest transition's seq and time. Raises RemoteProtocolError when it is damaged."""
+    row = connection.execute("SELECT seq, body FROM chain ORDER BY seq LIMIT 1").get
+    seq, body = cast(tuple[int, bytes], row)
+    return seq, decode(body).at_us
+
+
+def damaged(path: Path, what: str) -> JournalRefused:
+    """Say that the journal is damaged, and what to do."""
+    return JournalRefused(
+        f"{path}: damaged: {what}; it was left as it is: `theaterctl chain verify` names the first bad seq, "
+        "a backup mends it"
+    )
