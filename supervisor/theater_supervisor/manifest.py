@@ -30,7 +30,7 @@ from theater_supervisor.manifest_wording import describe
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")  # RFC 3986, 3.3
 _UNESCAPED: Final = "!$&'()*+,;=:@"
-_TOML_POSITION: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)$")
+_TOML_POSITION: Final = re.compile(r" \(at (line \d+, column \d+)\)$")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -208,19 +208,20 @@ def _directory_problem(directory: Path, error: OSError) -> Problem:
 def _read_toml(file: Path) -> dict[str, Any] | Problem:
     if why := why_unreadable(file):
         return Problem(str(file), "", why)
+    text = file.read_bytes()
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(text.decode())
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
+        line = text.count(b"\n", 0, error.start) + 1
         return Problem(str(file), f"line {line}", "is not UTF-8 text")
     except tomllib.TOMLDecodeError as error:
         position = _TOML_POSITION.search(str(error))
-        where = position[1] if position else ""
-        return Problem(str(file), where, "is not TOML: " + _TOML_POSITION.sub("", str(error)))
+        where = position[1] if position else f"line {len(text.splitlines())}"
+        return Problem(str(file), where, f"is not TOML: {str(error).partition(' (at ')[0]}")
     except RecursionError:
         return Problem(str(file), "", "is nested too deeply")
-    except ValueError as error:  # an integer with thousands of digits, for one
-        return Problem(str(file), "", f"is not TOML: {error}")
+    except ValueError:  # int() refuses thousands of digits
+        return Problem(str(file), "", "has a number that is too long")
 
 
 def _claims(file: Path, table: dict[str, Any]) -> Claims:
