@@ -20,12 +20,12 @@ from theater_supervisor.actor.incarnation import Deadlines
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.prepare import prepare
 from theater_supervisor.errors import SupervisorError
-from theater_supervisor.gateway.listener import Address, Gateway
+from theater_supervisor.gateway.listener import Gateway
 from theater_supervisor.gateway.routes import Route
 from theater_supervisor.journal.lock import acquire
 from theater_supervisor.journal.store import Journal
 from theater_supervisor.manifest import Manifest
-from theater_supervisor.ports import bind_ports, close_ports
+from theater_supervisor.ports import Ports, bind_ports
 
 DRAIN_S = 5.0
 STOP_S = 15.0
@@ -62,8 +62,8 @@ async def serve(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(acquire(var))
-        bound = await bind_ports(manifests)
-        stack.push_async_callback(close_ports, bound)
+        ports = await bind_ports(manifests)
+        stack.push_async_callback(ports.aclose)
         compiled = await prepare(manifests, var / "cache")
         actors = {
             manifest.name: await stack.enter_async_context(
@@ -71,7 +71,7 @@ async def serve(
             )
             for manifest in manifests
         }
-        await _run(manifests, actors, bound, announce)
+        await _run(manifests, actors, ports, announce)
 
 
 @contextlib.asynccontextmanager
@@ -127,17 +127,17 @@ def _keep_component(component: Path, compiled: Compiled, data: Path) -> None:
 async def _run(
     manifests: Sequence[Manifest],
     actors: Mapping[str, Actor],
-    bound: Mapping[Address, Sequence[trio.SocketListener]],
+    ports: Ports,
     announce: Callable[[str], None] | None,
 ) -> None:
-    gateway = Gateway([route for manifest in manifests for route in _routes(manifest, actors[manifest.name])])
+    gateway = Gateway([route for manifest in manifests for route in _routes(manifest, actors, ports)])
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as actors_running:
                 for actor in actors.values():
                     actors_running.start_soon(actor.run)
-                await nursery.start(gateway.serve, bound)
-                _announce(manifests, gateway.addresses(), announce)
+                await nursery.start(gateway.serve, ports.listeners)
+                _announce(manifests, ports, announce)
                 _log.info("stopping", reason=signal.Signals(await anext(signals)).name)
                 nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
                 await gateway.drain(grace_s=DRAIN_S)
@@ -153,20 +153,23 @@ async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope
     scope.cancel()
 
 
-def _routes(manifest: Manifest, actor: Actor) -> list[Route]:
-    configs = [handler.config for handler in manifest.handlers]
-    return [Route(config.host, config.port, config.path, config.max_connections, actor) for config in configs]
+def _routes(manifest: Manifest, actors: Mapping[str, Actor], ports: Ports) -> list[Route]:
+    return [
+        Route(
+            *ports.places[manifest.name, index],
+            handler.config.path,
+            handler.config.max_connections,
+            actors[manifest.name],
+        )
+        for index, handler in enumerate(manifest.handlers)
+    ]
 
 
-def _announce(
-    manifests: Sequence[Manifest],
-    addresses: Mapping[Address, Sequence[Address]],
-    announce: Callable[[str], None] | None,
-) -> None:
+def _announce(manifests: Sequence[Manifest], ports: Ports, announce: Callable[[str], None] | None) -> None:
     for manifest in manifests:
-        for config in (handler.config for handler in manifest.handlers):
-            for host, port in addresses[config.host, config.port]:
-                url = f"ws://{f'[{host}]' if ':' in host else host}:{port}{config.path}"
-                _log.info("listening", actor=manifest.name, url=url)
-                if announce is not None:
-                    announce(f"{manifest.name} on {url}")
+        for index, handler in enumerate(manifest.handlers):
+            host, port = ports.places[manifest.name, index]
+            url = f"ws://{f'[{host}]' if ':' in host else host}:{port}{handler.config.path}"
+            _log.info("listening", actor=manifest.name, url=url)
+            if announce is not None:
+                announce(f"{manifest.name} on {url}")

@@ -102,12 +102,12 @@ def _same_component(first: Claims, second: Claims) -> Problem | None:
 
 
 def _same_place(first: Endpoint, second: Endpoint) -> Problem | None:
-    if first.port != second.port:
+    if first.port != second.port or first.port == 0:
         return None
     if (first.host, first.path) == (second.host, second.path):
         what = f'port {second.port} with path "{second.path}" is already used by {first.file}'
         return Problem(second.file, f"{second.key}.path", what, "give one of them another port or path")
-    if first.port != 0 and _hosts_overlap(first.host, second.host):
+    if _hosts_overlap(first.host, second.host):
         what = f"{second.host} and {first.host} ({first.file}) can't both be bound on port {second.port}"
         return Problem(second.file, f"{second.key}.host", what, "use the same host, or another port")
     return None

@@ -2,13 +2,14 @@
 
 import errno
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.gateway.listener import Address, bind
-from theater_supervisor.manifest import Manifest
+from theater_supervisor.manifest import Manifest, WebSocketConfig
 
 _HINTS: Final = {
     errno.EADDRINUSE: "another program listens there",
@@ -17,38 +18,58 @@ _HINTS: Final = {
 }
 
 
-async def bind_ports(manifests: Iterable[Manifest]) -> dict[Address, list[trio.SocketListener]]:
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What is bound: the listeners by address, and the address of each handler (actor, its number there).
+
+    Handlers that name the same host and port share an address; port 0 gives a handler one of its own.
+    """
+
+    listeners: dict[Address, list[trio.SocketListener]] = field(default_factory=dict)
+    places: dict[tuple[str, int], Address] = field(default_factory=dict)
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        for listeners in self.listeners.values():
+            for listener in listeners:
+                await listener.aclose()
+
+
+async def bind_ports(manifests: Iterable[Manifest]) -> Ports:
     """Bind and listen on each host and port once, however many handlers share it.
 
-    Returns the listeners by (host, port) as the manifests have them. Raises ManifestError naming every one
-    that can't be bound, after closing the others.
+    Raises ManifestError naming every one that can't be bound, after closing the others.
     """
-    bound: dict[Address, list[trio.SocketListener]] = {}
+    ports = Ports()
     problems: list[Problem] = []
-    for address, (file, key) in _first_users(manifests).items():
-        try:
-            bound[address] = await bind(*address)
-        except OSError as error:
-            what = f"{address[0]} port {address[1]} can't be bound: {error.strerror}"
-            problems.append(Problem(file, key, what, _HINTS.get(error.errno or 0, "")))
-    if problems:
-        await close_ports(bound)
-        raise ManifestError(problems)
-    return bound
-
-
-async def close_ports(bound: dict[Address, list[trio.SocketListener]]) -> None:
-    """Stop listening."""
-    for listeners in bound.values():
-        for listener in listeners:
-            await listener.aclose()
-
-
-def _first_users(manifests: Iterable[Manifest]) -> dict[Address, tuple[str, str]]:
-    """Say for each address which file and key is to blame when it can't be bound."""
-    users: dict[Address, tuple[str, str]] = {}
+    refused: set[Address] = set()
     for manifest in manifests:
         for index, handler in enumerate(manifest.handlers):
             address = handler.config.host, handler.config.port
-            users.setdefault(address, (str(manifest.file), f"handlers[{index}].config.port"))
-    return users
+            if address in refused:
+                continue
+            try:
+                ports.places[manifest.name, index] = await _bind_once(handler.config, ports)
+            except OSError as error:
+                refused.add(address)
+                problems.append(_problem(manifest, index, address, error))
+    if problems:
+        await ports.aclose()
+        raise ManifestError(problems)
+    return ports
+
+
+async def _bind_once(config: WebSocketConfig, ports: Ports) -> Address:
+    address = config.host, config.port
+    if address not in ports.listeners:
+        listeners = await bind(*address)
+        address = config.host, listeners[0].socket.getsockname()[1]
+        ports.listeners[address] = listeners
+    return address
+
+
+def _problem(manifest: Manifest, index: int, address: Address, error: OSError) -> Problem:
+    what = f"{address[0]} port {address[1]} can't be bound: {error.strerror}"
+    return Problem(
+        str(manifest.file), f"handlers[{index}].config.port", what, _HINTS.get(error.errno or 0, "")
+    )

@@ -167,14 +167,14 @@ class Actor:
             return await self._worker.run(self._on_ready)
         # The actor is the failure boundary: a mistake of ours in here must not take other actors along.
         except Exception as exc:
-            self._event_log.exception("actor.broken", incarnation=self._number)
+            self._event_log.exception("actor_broken", incarnation=self._number)
             return Exit(f"internal error: {exc}")
         finally:
             self._worker = None
 
     def _on_ready(self, ready: Ready) -> None:
         self._ready.set()
-        self._event_log.info("worker.ready", incarnation=self._number, pid=self.worker_pid)
+        self._event_log.info("worker_ready", incarnation=self._number, pid=self.worker_pid)
         if ready.exports_init and not self._journal.initialised:
             self._window.offer_init(self._spec.name, self._now_us())
 
@@ -193,7 +193,7 @@ class Actor:
                 return
         delay_s = self._spec.backoff.delay_s(self._fruitless - 1)
         self._event_log.warning(
-            "worker.ended", incarnation=self._number, reason=ended.reason, next_try_s=delay_s
+            "worker_ended", incarnation=self._number, reason=ended.reason, next_try_s=delay_s
         )
         with trio.move_on_after(delay_s):
             await self._stopping.wait()
@@ -240,13 +240,13 @@ class Actor:
         )
         await self._journal.commit((entry,), Unchanged())
         self._settle(1)
-        self._event_log.error("delivery.quarantined", connection=deliver.connection, kind=deliver.kind)
+        self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         self._fail(deliver, "poison", f"{self._spec.window.deaths} workers in a row died on it")
 
     def _settle(self, count: int) -> None:
         self._window.settle(count)
         self._bell.ring()
-        # As many as there are places, the longest waiting first; all when nothing is left that could wake them.
+        # As many as there are places, longest waiting first; all when no delivery is left to wake them later.
         wake = count if len(self._window) else len(self._room_waiters)
         for connection in list(itertools.islice(self._room_waiters, wake)):
             self._room_waiters.pop(connection).set()
@@ -256,7 +256,7 @@ class Actor:
     async def _recover_journal(self, failure: JournalFailed) -> None:
         """Close every connection, wait until the journal works again, go on from what it has."""
         self._unavailable = True
-        self._event_log.error("journal.failed", reason=str(failure))
+        self._event_log.error("journal_failed", reason=str(failure))
         self._log.mark(self._number, f"stopped: {failure}")
         clients, self._clients = self._clients, {}
         for client in clients.values():
@@ -270,9 +270,9 @@ class Actor:
             try:
                 await self._journal.recover()
             except JournalFailed as exc:
-                self._event_log.warning("journal.still_failing", reason=str(exc))
+                self._event_log.warning("journal_still_failing", reason=str(exc))
                 continue
-            self._event_log.info("journal.recovered")
+            self._event_log.info("journal_recovered")
             self._resume()
             self._unavailable = False
             return

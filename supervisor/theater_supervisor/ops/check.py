@@ -9,14 +9,14 @@ from pathlib import Path
 from theater_supervisor.actor.prepare import prepare
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.manifest import Manifest
-from theater_supervisor.ports import bind_ports, close_ports
+from theater_supervisor.ports import bind_ports
 
 
 async def check(manifests: Sequence[Manifest], cache_dir: Path) -> list[Problem]:
     """Find out what would keep these manifests from being served. Compiled components stay in the cache."""
     problems: list[Problem] = []
     try:
-        await close_ports(await bind_ports(manifests))
+        await (await bind_ports(manifests)).aclose()
     except ManifestError as error:
         problems += error.problems
     try:

@@ -1,0 +1,152 @@
+"""A real supervisor for tests: manifests in a directory of their own, free ports, kill and look inside."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websocket_url
+
+from tests.components import build
+
+PATIENCE_S = 30.0
+
+
+@dataclass
+class Running:
+    """A supervisor under test and where its actors are."""
+
+    process: trio.Process
+    directory: Path
+    urls: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def var(self) -> Path:
+        """The var directory."""
+        return self.directory / "var"
+
+    def log(self, actor: str) -> str:
+        """The actor's log file so far."""
+        path = self.var / "log" / f"{actor}.log"
+        return path.read_text() if path.exists() else ""
+
+    def events(self) -> list[dict[str, object]]:
+        """The supervisor's own log so far."""
+        lines = (self.var / "log" / "supervisor.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def worker_pids(self, actor: str) -> list[int]:
+        """Every worker's pid that the actor has had, oldest first."""
+        return [int(pid) for pid in re.findall(r" S spawned pid (\d+)$", self.log(actor), re.MULTILINE)]
+
+    async def next_worker(self, actor: str, after: int = 0) -> int:
+        """Wait until the actor has had more than `after` workers; return the newest one's pid."""
+        with trio.fail_after(PATIENCE_S):
+            while len(self.worker_pids(actor)) <= after:
+                await trio.sleep(0.01)
+        return self.worker_pids(actor)[-1]
+
+    async def kill_worker(self, actor: str) -> None:
+        """kill -9 the actor's worker and wait for the next one to be spawned."""
+        pids = self.worker_pids(actor)
+        os.kill(pids[-1], signal.SIGKILL)
+        await self.next_worker(actor, after=len(pids))
+
+    async def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Signal the supervisor and return its exit status."""
+        self.process.send_signal(signum)
+        with trio.fail_after(PATIENCE_S):
+            return await self.process.wait()
+
+
+def write_manifest(directory: Path, name: str, component: str | Path, extra: str = "", **config: object) -> None:
+    """Write a manifest that serves a test component on a free port."""
+    path = component if isinstance(component, Path) else build(component)
+    settings = {"port": 0, **config}
+    table = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+    text = f"""name = "{name}"
+component_path = "{path}"
+[[handlers]]
+type = "websocket-server"
+config = {{ {table} }}
+{extra}
+"""
+    (directory / "manifests").mkdir(exist_ok=True)
+    (directory / "manifests" / f"{name}.toml").write_text(text)
+
+
+@contextlib.asynccontextmanager
+async def supervisor(directory: Path, *options: str) -> AsyncIterator[Running]:
+    """Run `theater-supervise` on `directory`/manifests until the block ends; then it is killed if it runs."""
+    command = str(Path(sys.executable).with_name("theater-supervise"))
+    arguments = [*options, "--var", str(directory / "var"), str(directory / "manifests")]
+    process = await trio.lowlevel.open_process(
+        [command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory
+    )
+    running = Running(process, directory)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_watch_output, running)
+            yield running
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + PATIENCE_S):
+            process.kill()
+            await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def client(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[WebSocketConnection]:
+    """Connect a real WebSocket client."""
+    async with trio.open_nursery() as nursery:
+        extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        with trio.fail_after(PATIENCE_S):
+            connection = await connect_websocket_url(nursery, url, extra_headers=extra)
+        try:
+            yield connection
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await connection.aclose()
+            nursery.cancel_scope.cancel()
+
+
+async def ask(connection: WebSocketConnection, message: str | bytes) -> str | bytes:
+    """Send a message and return the next one that comes."""
+    with trio.fail_after(PATIENCE_S):
+        await connection.send_message(message)
+        return await connection.get_message()
+
+
+async def close_code(connection: WebSocketConnection) -> int:
+    """Wait until the server closes the connection; return the code."""
+    with trio.fail_after(PATIENCE_S):
+        try:
+            while True:
+                await connection.get_message()
+        except ConnectionClosed as closed:
+            assert closed.reason is not None
+            return closed.reason.code
+
+
+async def _watch_output(running: Running, task_status: trio.TaskStatus[None]) -> None:
+    expected = len(list((running.directory / "manifests").glob("*.toml")))
+    assert running.process.stdout is not None
+    output = b""
+    started = False
+    async for chunk in running.process.stdout:
+        output += chunk
+        running.urls |= {
+            name: url for name, url in re.findall(r"^([a-z0-9-]+) on (ws://\S+)$", output.decode(), re.MULTILINE)
+        }
+        if not started and len(running.urls) == expected:
+            started = True
+            task_status.started()
+    if not started:
+        raise RuntimeError(f"the supervisor ended:\n{output.decode()}")
