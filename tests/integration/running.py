@@ -17,6 +17,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websoc
 from tests.components import build
 
 PATIENCE_S = 30.0
+_SHARED_CACHE = Path(__file__).parents[2] / "build" / "cache"
 
 
 @dataclass
@@ -84,7 +85,11 @@ config = {{ {table} }}
 
 @contextlib.asynccontextmanager
 async def supervisor(directory: Path, *options: str) -> AsyncIterator[Running]:
-    """Run `theater-supervise` on `directory`/manifests until the block ends; then it is killed if it runs."""
+    """Run `theater-supervise` on `directory`/manifests until the block ends; then it is killed if it runs.
+
+    Every test has a var directory of its own, all share one cache of compiled components.
+    """
+    _share_cache(directory / "var")
     command = str(Path(sys.executable).with_name("theater-supervise"))
     arguments = [*options, "--var", str(directory / "var"), str(directory / "manifests")]
     process = await trio.lowlevel.open_process(
@@ -114,6 +119,8 @@ async def client(url: str, headers: Mapping[str, str] | None = None) -> AsyncIte
         finally:
             with trio.move_on_after(1, shield=True):
                 await connection.aclose()
+            # aclose leaves the stream open when the server has begun to close.
+            await trio.aclose_forcefully(connection._stream)
             nursery.cancel_scope.cancel()
 
 
@@ -133,6 +140,13 @@ async def close_code(connection: WebSocketConnection) -> int:
         except ConnectionClosed as closed:
             assert closed.reason is not None
             return closed.reason.code
+
+
+def _share_cache(var: Path) -> None:
+    _SHARED_CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    var.mkdir(exist_ok=True)
+    if not (var / "cache").exists():
+        (var / "cache").symlink_to(_SHARED_CACHE)
 
 
 async def _watch_output(running: Running, task_status: trio.TaskStatus[None]) -> None:
