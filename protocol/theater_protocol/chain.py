@@ -158,6 +158,8 @@ class ChainVerifier:
         expected = self.seq + 1
         if seq != expected:
             return self._gap(seq, expected)
+        if type(body) is not bytes:
+            return Fault(seq, "malformed: its body is not bytes")
         if sha256(_DOMAIN + body).digest() != hash:
             return Fault(seq, _unlike_its_hash(seq, body))
         try:

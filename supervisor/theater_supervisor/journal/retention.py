@@ -15,7 +15,6 @@ from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint, decode_checkpoint, encode_checkpoint, seal_checkpoint
 from theater_supervisor.journal.contents import Row
 
-STEP_EVENTS: Final = 256
 SLACK_US: Final = 3_600_000_000
 _DAY_US: Final = 86_400_000_000
 
@@ -24,16 +23,17 @@ _DAY_US: Final = 86_400_000_000
 class Retention:
     """What to keep; None is everything. A transition beyond either bound is dropped, the newest never.
 
-    Dropping happens with a commit, and waits until STEP_EVENTS transitions are beyond `keep_events` or the
-    oldest is an hour beyond `keep_days`, so that not every commit writes a checkpoint.
+    Dropping happens with a commit, at most `step_events` at a time. It waits until that many are beyond
+    `keep_events` or the oldest is an hour beyond `keep_days`, so that not every commit writes a checkpoint.
     """
 
     keep_events: int | None = None
     keep_days: float | None = None
+    step_events: int = 256
 
     def is_due(self, oldest_seq: int, oldest_at_us: int, newest_seq: int, now_us: int) -> bool:
         """Say whether a step should be taken."""
-        by_count = self._first_kept_seq(newest_seq) - oldest_seq >= STEP_EVENTS
+        by_count = self._first_kept_seq(newest_seq) - oldest_seq >= self.step_events
         return by_count or oldest_at_us < self._first_kept_us(now_us) - SLACK_US
 
     def drops(self, seq: int, at_us: int, newest_seq: int, now_us: int) -> bool:
@@ -60,18 +60,20 @@ def read_checkpoint(connection: apsw.Connection) -> Checkpoint | None:
     if row is None:
         return None
     seal, body = row
-    if seal_checkpoint(body) != seal:
+    if type(body) is not bytes or seal_checkpoint(body) != seal:
         raise RemoteProtocolError("the checkpoint does not have its seal")
     return decode_checkpoint(body)
 
 
 def prune(connection: apsw.Connection, retention: Retention, newest_seq: int, now_us: int) -> tuple[int, int]:
-    """Drop up to STEP_EVENTS of the oldest transitions; return the oldest left, its seq and its time.
+    """Drop a step of the oldest transitions; return the oldest left, its seq and its time.
 
     Call inside a transaction; raises apsw.Error. Nothing is dropped when one of them is damaged: it stays for
     the offline verifier to name, and the next step is due as if the newest were the oldest.
     """
-    rows = connection.execute("SELECT seq, hash, body FROM chain ORDER BY seq LIMIT ?", (STEP_EVENTS + 1,))
+    rows = connection.execute(
+        "SELECT seq, hash, body FROM chain ORDER BY seq LIMIT ?", (retention.step_events + 1,)
+    )
     oldest = newest_seq, now_us
     try:
         verifier = ChainVerifier(read_checkpoint(connection))

@@ -98,13 +98,14 @@ def _write_snapshot(connection: apsw.Connection, seq: int, state: bytes | None) 
 def load(connection: apsw.Connection, path: Path, actor: str) -> Contents:
     """Read what the journal holds. Raises JournalRefused when its ends do not fit together, apsw.Error."""
     head_row = connection.execute("SELECT seq, hash, last_connection, initialised FROM head").get
-    state = cast(bytes | None, connection.execute("SELECT bytes FROM state").get)
+    state_row = connection.execute("SELECT only, bytes FROM state").get
     newest = connection.execute("SELECT seq, hash, body FROM chain ORDER BY seq DESC LIMIT 1").get
     connections = cast(list[tuple[int]], list(connection.execute("SELECT id FROM connection")))
-    if head_row is None or newest is None:
-        raise damaged(path, "its head is missing")
+    if head_row is None or newest is None or state_row is None:
+        raise damaged(path, "its head or its state is missing")
     head_seq, head_hash, last_connection, initialised = cast(tuple[int, bytes, int, int], head_row)
     seq, hash_, body = cast(Row, newest)
+    _, state = cast(tuple[int, bytes | None], state_row)
     if (seq, hash_) != (head_seq, head_hash) or hash_body(body) != hash_:
         raise damaged(path, f"seq {seq} is not the head that was recorded")
     try:
