@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.testing import wait_all_tasks_blocked
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from tests.integration.gateway_rig import (
@@ -360,7 +361,7 @@ def test_a_full_actor_stops_the_reading_and_resumes_it() -> None:
         async with gateway_rig() as rig, rig.raw() as client:
             rig.service.roomy = False
             await client.upgrade(*(frame(TEXT, b"%d" % number) for number in range(100)))
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             assert rig.service.of(1) == [("connect", None)]
             rig.service.make_room()
             for number in range(100):
@@ -379,7 +380,7 @@ def test_a_client_that_does_not_read_is_closed_1013_beyond_the_bound() -> None:
             await rig.service.until(lambda: bool(rig.service.events))
             for _ in range(200):
                 rig.service.clients[1].send([Reply("binary", bytes(100_000))])
-                await trio.testing.wait_all_tasks_blocked()
+                await wait_all_tasks_blocked()
             await rig.good_client_is_served()
             await rig.until_idle()
 
@@ -443,7 +444,8 @@ def test_a_service_that_fails_ends_only_that_connection() -> None:
         async with gateway_rig() as rig:
             rig.service.answer = lambda kind, payload: {}["a KeyError"]
             async with rig.raw() as client:
-                await client.upgrade(frame(TEXT, b"go"))
+                await client.upgrade()
+                await client.send(frame(TEXT, b"go"))
                 await client.rest()
             rig.service.answer = None
             await rig.good_client_is_served()
