@@ -91,7 +91,7 @@ class _Table(BaseModel):
 class WebSocketConfig(_Table):
     """Where clients connect. `path` covers all below it.
 
-    Port 0 means any free port, shown at start; handlers that name it with the same host share it.
+    Port 0 means any free port, one for each handler that says so, shown at start.
     """
 
     port: Annotated[int, Field(ge=0, le=65535)]

@@ -4,8 +4,10 @@ It reads and checks the manifests, then hands them to app.py. Nothing here knows
 """
 
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Final, TypeVar, TypeVarTuple
 
 import click
 import trio
@@ -16,7 +18,12 @@ from theater_supervisor.manifest import Manifest, read_directory
 from theater_supervisor.ops.check import check
 from theater_supervisor.ops.eventlog import log_to_file, log_to_terminal
 
-_HELP = """
+_INTERRUPTED: Final = 130  # what shells report for SIGINT
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
+
+_HELP: Final = """
 Serve the actors described by the manifests (*.toml) in the directory MANIFESTS.
 
 Each actor is a WebAssembly component with state, reached over WebSocket, and runs in a worker process of its
@@ -39,8 +46,11 @@ What is kept under the --var directory:
 Exit status:
   0    stopped as asked, or nothing wrong with --check
   2    wrong command line
+  73   a file under the --var directory can't be made
+  75   another theater-supervise uses the --var directory
   78   something is wrong with the manifests; every problem is on a line of its own, as
        file: key: problem (hint)
+  130  interrupted before anything was served
 """
 
 
@@ -90,7 +100,11 @@ def serve(manifests: list[Manifest], var: Path, log_level: str) -> None:
         raise app.VarUnusable.of(error, var) from error
     echo = click.echo if sys.stdout.isatty() else None
     work = partial(app.serve, manifests, var, debug=log_level == "debug", echo=echo, announce=click.echo)
-    trio.run(work)
+    try:
+        _run(work)
+    except ManifestError as error:
+        # A start gives up at the first step that fails; the report has the problems of the other steps, too.
+        raise ManifestError(_run(check, manifests, var / "cache") or error.problems) from error
 
 
 def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[Manifest]:
@@ -101,10 +115,19 @@ def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[M
     """
     manifests, problems = read_directory(directory)
     if thoroughly or problems:
-        problems += trio.run(check, manifests, cache_dir)
+        problems += _run(check, manifests, cache_dir)
     if problems:
         raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     return manifests
+
+
+def _run(work: Callable[[*_Arguments], Awaitable[_Result]], *arguments: *_Arguments) -> _Result:
+    """Run an async function. Ctrl-C before anything is served ends the command, without a traceback."""
+    try:
+        return trio.run(work, *arguments)
+    except* KeyboardInterrupt:
+        pass
+    sys.exit(_INTERRUPTED)
 
 
 def _verdict(manifests: list[Manifest]) -> str:
