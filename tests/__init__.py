@@ -1,0 +1,1 @@
+"""All tests; what is tested with what is in the folders' names."""

@@ -13,8 +13,9 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import theater_protocol
 import wasmtime
+
+import theater_protocol
 
 _HERE = Path(__file__).parent
 _CACHE = _HERE.parents[1] / "build" / "components"
@@ -86,7 +87,9 @@ def _run(*command: str | Path, **environment: str) -> None:
 
 
 def _build_c(name: str, source: Path, scratch: Path) -> Path:
-    core, embedded, component = (scratch / stage for stage in ("core.wasm", "embedded.wasm", "component.wasm"))
+    core, embedded, component = (
+        scratch / stage for stage in ("core.wasm", "embedded.wasm", "component.wasm")
+    )
     wit, world = _wit_directory(name, scratch)
     zig_cache = str(_CACHE / "zig")
     _run(
@@ -110,7 +113,9 @@ def _build_wat(name: str, source: Path, scratch: Path) -> Path:
 def _build_python(name: str, source: Path, scratch: Path) -> Path:
     component = scratch / f"{name}.wasm"
     wit, world = _wit_directory(name, scratch)
-    _run("componentize-py", "-d", wit, "-w", world, "componentize", "-p", source.parent, name, "-o", component)
+    _run(
+        "componentize-py", "-d", wit, "-w", world, "componentize", "-p", source.parent, name, "-o", component
+    )
     return component
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from pathlib import Path
 
 from componentize_py_types import Err
 from wit_world.exports import WebsocketServer as Interface
@@ -23,9 +24,9 @@ def answer(command: str) -> str:
         case "random":
             return f"{os.urandom(16).hex()} {random.random()}"
         case "env":
-            return f"{dict(os.environ)} {os.getcwd()}"
+            return f"{dict(os.environ)}"
         case "open":
-            return open("/etc/passwd").read()
+            return Path("/etc/passwd").read_text()
         case "raise":
             raise Err("asked to raise")
         case "crash":
@@ -39,7 +40,9 @@ def answer(command: str) -> str:
 class WebsocketServer(Interface):
     """The actor: texts go through `answer`, the state through unchanged."""
 
-    def handle_message(self, state, params):
+    def handle_message(
+        self, state: bytes | None, params: tuple[WebsocketMessage]
+    ) -> tuple[bytes | None, tuple[WebsocketResponse]]:
         """Answer a text, ignore the rest."""
         (message,) = params
         replies = []

@@ -38,6 +38,13 @@ class Running:
         path = self.var / "log" / f"{actor}.log"
         return path.read_text() if path.exists() else ""
 
+    async def logged(self, actor: str, text: str) -> str:
+        """Wait until `text` is in the actor's log, which has a pipe of its own; return the log."""
+        with trio.fail_after(PATIENCE_S):
+            while text not in self.log(actor):
+                await trio.sleep(0.01)
+        return self.log(actor)
+
     def events(self) -> list[dict[str, object]]:
         """The supervisor's own log so far."""
         lines = (self.var / "log" / "supervisor.log").read_text().splitlines()

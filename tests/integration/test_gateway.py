@@ -1,7 +1,7 @@
 """Open connections: events in order, replies in order, and every way a connection can end."""
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 import trio
@@ -23,7 +23,8 @@ from tests.integration.gateway_rig import (
     gateway_rig,
     run,
 )
-from theater_protocol.messages import Reply
+from theater_protocol.messages import Payload, Reply
+from theater_supervisor.exchange import MessageKind
 from theater_supervisor.gateway.limits import ConnectionLimits
 from theater_supervisor.gateway.listener import Gateway, bind
 from theater_supervisor.gateway.routes import Route
@@ -119,8 +120,6 @@ def test_replies_keep_their_order_and_end_with_the_close() -> None:
                 assert await client.rest() == b""
             await rig.until_idle()
             assert rig.service.of(1) == [("connect", None), ("text", "go"), ("close", None)]
-            rig.service.clients[1].send([Reply("text", "nobody is there")])
-            rig.service.clients[1].end(1011, "nor now")
 
     run(main)
 
@@ -323,6 +322,8 @@ def test_close_is_an_event_exactly_once(end: Ending) -> None:
             await rig.service.until(lambda: bool(rig.service.events))
             await end(client, rig)
             await rig.until_idle()
+            rig.service.clients[1].send([Reply("text", "nobody is there")])
+            rig.service.clients[1].end(1011, "nor now")
             assert rig.service.of(1) == [("connect", None), ("close", None)]
 
     run(main)
@@ -437,12 +438,17 @@ def test_a_ping_flood_without_reading_is_ended() -> None:
     run(main)
 
 
+def fails(kind: MessageKind, payload: Payload) -> Sequence[Reply]:
+    """An actor side with a bug."""
+    raise KeyError("bug")
+
+
 def test_a_service_that_fails_ends_only_that_connection() -> None:
     """An exception out of the actor's side is logged with its traceback; the next client is served."""
 
     async def main() -> None:
         async with gateway_rig() as rig:
-            rig.service.answer = lambda kind, payload: {}["a KeyError"]
+            rig.service.answer = fails
             async with rig.raw() as client:
                 await client.upgrade()
                 await client.send(frame(TEXT, b"go"))

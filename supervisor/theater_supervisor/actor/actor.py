@@ -7,6 +7,7 @@ Client, and nothing of frames or pipes. Everything it must not lose is in its jo
 import itertools
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -26,6 +27,7 @@ from theater_protocol.messages import (
 from theater_supervisor.actor.delivery import DeliveryWindow, WindowLimits
 from theater_supervisor.actor.incarnation import Deadlines, Doorbell, Exit, Incarnation, InitFailed
 from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.actor.process import WORKER_COMMAND
 from theater_supervisor.actor.restart import Backoff
 from theater_supervisor.actor.transition import Batch, to_batch
 from theater_supervisor.exchange import Client, MessageKind
@@ -49,6 +51,7 @@ class ActorSpec:
     deadlines: Deadlines = field(default_factory=Deadlines)
     window: WindowLimits = field(default_factory=WindowLimits)
     backoff: Backoff = field(default_factory=Backoff)
+    command: Sequence[str] = WORKER_COMMAND
 
 
 class Actor:
@@ -160,7 +163,14 @@ class Actor:
         )
         self._boundary = self._boundary_entry(seed)
         self._worker = Incarnation(
-            self._number, start, self._window, self._bell, self._commit, self._log, self._spec.deadlines
+            self._number,
+            start,
+            self._window,
+            self._bell,
+            self._commit,
+            self._log,
+            self._spec.deadlines,
+            self._spec.command,
         )
         self._worker.stopping = self._stopping.is_set()
         try:

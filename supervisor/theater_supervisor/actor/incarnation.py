@@ -5,7 +5,7 @@ Holds no state of the actor: what a result means and when the next worker starts
 
 import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -15,7 +15,7 @@ from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.link import Link
 from theater_supervisor.actor.logs import ActorLog, LineDecoder
-from theater_supervisor.actor.process import WorkerProcess, describe_exit, spawn
+from theater_supervisor.actor.process import WORKER_COMMAND, WorkerProcess, describe_exit, spawn
 from theater_supervisor.actor.transition import committable
 from theater_supervisor.journal.store import JournalFailed
 
@@ -80,6 +80,7 @@ class Incarnation:
         commit: Callable[[list[Result]], Awaitable[None]],
         log: ActorLog,
         deadlines: Deadlines,
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self.pid: int | None = None
         self.stopping = False
@@ -90,6 +91,7 @@ class Incarnation:
         self._commit = commit
         self._log = log
         self._deadlines = deadlines
+        self._command = command
         self._blame = False
         self._journal_failure: JournalFailed | None = None
         self._answer_scope = trio.CancelScope()
@@ -98,7 +100,7 @@ class Incarnation:
         """Run the worker from spawn to exit; its log lines are in the log before this returns."""
         async with contextlib.AsyncExitStack() as stack:
             try:
-                process = await stack.enter_async_context(spawn())
+                process = await stack.enter_async_context(spawn(self._command))
             except OSError as exc:
                 return Exit(f"cannot start a worker: {exc}")
             self.pid = process.pid

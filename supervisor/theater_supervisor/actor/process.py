@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
+# Without -I a file of that name in the current directory would be run instead.
+WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
 PIPE_BYTES = 256 * 1024
 _REAP_TIMEOUT_S = 5.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
@@ -57,13 +59,13 @@ class WorkerProcess:
 
 
 @contextlib.asynccontextmanager
-async def spawn() -> AsyncIterator[WorkerProcess]:
+async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[WorkerProcess]:
     """Start a worker and give it; leaving the block kills it if it still runs, and reaps it.
 
     Raises OSError when the host cannot start a process.
     """
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-I", "-m", "theater_worker"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

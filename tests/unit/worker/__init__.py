@@ -1,0 +1,1 @@
+"""The worker, mostly as the real process."""

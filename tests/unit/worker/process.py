@@ -1,0 +1,142 @@
+"""A real worker for tests: spoken to through its pipes, as the supervisor does, but blocking."""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.messages import (
+    Deliver,
+    EventKind,
+    FromWorker,
+    Limits,
+    Payload,
+    Ready,
+    Result,
+    Start,
+    Stop,
+    ToWorker,
+    from_worker,
+    to_item,
+)
+
+from tests.components import build
+
+SEED = hashlib.sha256(b"a seed").digest()
+LIMITS = Limits(call_timeout_us=5_000_000, memory_bytes=64 << 20)
+AT_US = 1_700_000_000_000_005
+
+_CACHE = Path(__file__).parents[3] / "build" / "compiled"
+
+
+def compile_actor(name: str) -> dict[str, object]:
+    """Build and compile the test actor `name` and return the compiler's report."""
+    command = [sys.executable, "-I", "-m", "theater_worker.compile", str(_CACHE), str(build(name))]
+    report: dict[str, object] = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+    return report
+
+
+def start_frame(
+    actor: str, state: bytes | None = None, limits: Limits = LIMITS, seed: bytes = SEED, name: str = "test"
+) -> Start:
+    """Make the Start frame for a test actor."""
+    report = compile_actor(actor)
+    assert not report["problems"], report["problems"]
+    sha256 = bytes.fromhex(str(report["component_sha256"]))
+    return Start(name, str(report["compiled_path"]), sha256, limits, seed, state)
+
+
+def deliver(delivery: int, kind: EventKind, payload: Payload = None, at_us: int = AT_US) -> Deliver:
+    """Make a Deliver frame."""
+    return Deliver(delivery, 0 if kind == "init" else 1, kind, at_us, payload)
+
+
+def texts(*commands: str, first: int = 1) -> list[Deliver]:
+    """Make a text delivery of each command, numbered from `first`."""
+    return [deliver(first + index, "text", command) for index, command in enumerate(commands)]
+
+
+class WorkerProcess:
+    """A worker process; leaving its `with` block ends it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "theater_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._frames = self._read_frames()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert stream is not None
+            # A dead worker's pipe is closed by the flush that fails.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+        self.process.wait()
+
+    def send(self, *frames: ToWorker) -> None:
+        """Write the frames in one write."""
+        self.send_bytes(b"".join(encode_frame(to_item(frame)) for frame in frames))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def start(self, start: Start) -> Ready:
+        """Send Start and wait for Ready."""
+        self.send(start)
+        ready = self.receive()
+        assert isinstance(ready, Ready)
+        return ready
+
+    def results(self, deliveries: Sequence[Deliver]) -> list[Result]:
+        """Send the deliveries in one write and wait for all of their results."""
+        self.send(*deliveries)
+        results = []
+        for _ in deliveries:
+            result = self.receive()
+            assert isinstance(result, Result)
+            results.append(result)
+        return results
+
+    def result(self, delivery: Deliver) -> Result:
+        """Send one delivery and wait for its result."""
+        (result,) = self.results([delivery])
+        return result
+
+    def receive(self) -> FromWorker:
+        """Wait for the next frame."""
+        return next(self._frames)
+
+    def stop(self) -> str:
+        """Send Stop, expect exit status 0, and return what the worker wrote to stderr."""
+        self.send(Stop())
+        return self.finish(0)
+
+    def finish(self, status: int) -> str:
+        """Close the pipe, expect this exit status, and return what the worker wrote to stderr."""
+        _, stderr = self.process.communicate(timeout=30)
+        assert self.process.returncode == status, stderr.decode()
+        return stderr.decode()
+
+    def _read_frames(self) -> Iterator[FromWorker]:
+        assert self.process.stdout is not None
+        decoder = FrameDecoder()
+        while data := os.read(self.process.stdout.fileno(), 1 << 20):
+            for item in decoder.feed(data):
+                yield from_worker(item)
+        raise EOFError("the worker closed its pipe")
