@@ -45,6 +45,7 @@ class Connection(WebSocketConnection):
         self._outbound = Outbound(stream, limits.max_outbound_bytes, limits.send_timeout_s)
         self._assembler = MessageAssembler(limits.max_message_bytes)
         self._connection = 0
+        self._gone = False
         self._closed_by = "dropped"
         self._close_code = 1006
         self._written = trio.Event()
@@ -69,6 +70,7 @@ class Connection(WebSocketConnection):
                 with self._reading:
                     await self._read(early)
             finally:
+                self._gone = True
                 self._service.disconnect(self._connection)
                 on_gone()
                 self._log.info("connection_closed", by=self._closed_by, code=self._close_code)
@@ -92,7 +94,7 @@ class Connection(WebSocketConnection):
 
     @property
     def _is_open(self) -> bool:
-        return self._wsproto.state is ConnectionState.OPEN
+        return self._wsproto.state is ConnectionState.OPEN and not self._gone
 
     async def _accept_upgrade(self, target: str, headers: Headers) -> None:
         self._wsproto.initiate_upgrade_connection(list(headers), target)
@@ -145,7 +147,7 @@ class Connection(WebSocketConnection):
 
     async def _leave(self) -> None:
         """Let the peer read a close frame that is queued, then end the TCP connection gently."""
-        if self._is_open or self._reading.cancelled_caught:
+        if self._wsproto.state is ConnectionState.OPEN or self._reading.cancelled_caught:
             return
         with trio.move_on_after(self._limits.linger_s):
             await self._written.wait()
