@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -66,11 +67,13 @@ class WorkerProcess:
     """A worker process; leaving its `with` block ends it."""
 
     def __init__(self) -> None:
+        # A file, because nobody reads while a test waits for a result.
+        self._stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-m", "theater_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
         )
         self._frames = self._read_frames()
 
@@ -79,12 +82,11 @@ class WorkerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert stream is not None
-            # A dead worker's pipe is closed by the flush that fails.
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
+        self._close_input()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         self.process.wait()
+        self._stderr.close()
 
     def send(self, *frames: ToWorker) -> None:
         """Write the frames in one write."""
@@ -129,9 +131,18 @@ class WorkerProcess:
 
     def finish(self, status: int) -> str:
         """Close the pipe, expect this exit status, and return what the worker wrote to stderr."""
-        _, stderr = self.process.communicate(timeout=30)
-        assert self.process.returncode == status, stderr.decode()
-        return stderr.decode()
+        self._close_input()
+        returned = self.process.wait(timeout=30)
+        self._stderr.seek(0)
+        stderr = self._stderr.read().decode()
+        assert returned == status, stderr
+        return stderr
+
+    def _close_input(self) -> None:
+        assert self.process.stdin is not None
+        # A dead worker cannot take what is still buffered.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
 
     def _read_frames(self) -> Iterator[FromWorker]:
         assert self.process.stdout is not None

@@ -1,0 +1,267 @@
+"""The actor's component: loaded, bound by name, called, and its instance replaced when it is beyond use.
+
+One place turns everything a guest can do in a call into an outcome. State belongs to the caller; nothing of a
+call is kept here but the guest's own memory. Calls go through `Route`, whose signature is all a faster way
+across the boundary has to keep.
+"""
+
+import hashlib
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from wasmtime import Engine, Store, Trap, WasmtimeError
+from wasmtime.component import Component, Func, Instance, Linker, Record, Variant
+
+from theater_protocol.framing import MAX_FRAME_BYTES
+from theater_protocol.messages import EventKind, Limits, Reply
+from theater_worker.errors import ComponentError, UnreadableError
+from theater_worker.interface import HANDLE_MESSAGE, INIT, Interface, read_interface
+from theater_worker.output import GuestOutput
+from theater_worker.replies import GuestMessage, to_replies
+from theater_worker.stdio import log
+from theater_worker.time_limit import TimeLimit
+from theater_worker.wasi import VirtualWasi
+
+State = bytes | None
+
+# A component is several core instances around one memory. CPython needs the most: what it has, and room.
+MAX_INSTANCES: Final = 256
+MAX_TABLES: Final = 32
+MAX_MEMORIES: Final = 4
+MAX_TABLE_ELEMENTS: Final = 1 << 20
+
+_MAX_DETAIL_CHARS: Final = 200
+_MAX_BACKTRACE_LINES: Final = 60
+_FRAME_OVERHEAD_BYTES: Final = 256
+_REPLY_OVERHEAD_BYTES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """The guest returned: its new state and the replies that can be sent."""
+
+    state: State
+    replies: tuple[Reply, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Err:
+    """The guest returned its error string."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The guest was stopped in mid-call: its instance is beyond use."""
+
+    outcome: Literal["trap", "timeout"]
+    detail: str
+
+
+Outcome = Ok | Err | Stopped
+Answer = tuple[State, list[GuestMessage]] | str
+
+
+class Route(Protocol):
+    """A way into one instance."""
+
+    def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
+        """Give the guest one event (init: its name in `text`); its state and messages, or its error string.
+
+        Raises what wasmtime raises when the guest is stopped.
+        """
+
+
+class PublicRoute:
+    """The way through wasmtime's own component API, for every shape of the interface."""
+
+    def __init__(self, store: Store, handle_message: Func, init: Func | None, is_variant: bool) -> None:
+        self._store = store
+        self._handle_message = handle_message
+        self._init = init
+        self._is_variant = is_variant
+
+    def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
+        """See Route."""
+        if kind == "init":
+            if self._init is None:
+                return state, []
+            answer = self._init(self._store, state, (text,))
+            return answer if isinstance(answer, str) else (answer[0], [])
+        message: Any = Record()
+        message.ty = Variant(kind) if self._is_variant else kind
+        message.text = text
+        message.data = data
+        answer = self._handle_message(self._store, state, (message,))
+        if isinstance(answer, str):
+            return answer
+        new_state, (response,) = answer
+        return new_state, [_guest_message(message) for message in response.messages]
+
+
+class ActorComponent:
+    """A compiled component with a living instance.
+
+    Raises UnreadableError or ComponentError from the start when the file cannot be read, is not compiled code
+    for this engine, does not fit the interface, or cannot be instantiated.
+    """
+
+    def __init__(self, engine: Engine, path: str, limits: Limits, seed: bytes, time_limit: TimeLimit) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._seed = seed
+        self._time_limit = time_limit
+        self._component = _load(engine, path)
+        self._interface = _fitting_interface(self._component, engine)
+        self._output = GuestOutput(log)
+        self._wasi = VirtualWasi(self._output)
+        self._linker = Linker(engine)
+        self._wasi.define(self._linker, self._interface.imports)
+        self._linker.define_unknown_imports_as_traps(self._component)
+        self._route: Route = self._instantiate()
+
+    @property
+    def exports_init(self) -> bool:
+        """Whether the component exports `ntwk:theater/actor` `init`."""
+        return self._interface.actor is not None
+
+    def call(
+        self, at_us: int, state: State, kind: EventKind, text: str | None, data: bytes | None
+    ) -> Outcome:
+        """Run one event at the time `at_us` (µs, Unix) on `state`.
+
+        After Stopped, replace_instance() must come before the next call.
+        """
+        self._wasi.now_us = at_us
+        try:
+            answer = self._limited_call(state, kind, text, data)
+        except (WasmtimeError, Trap) as exc:
+            return self._stopped(str(exc))
+        # The boundary of a guest's failure: what else is raised here is the worker's error, and named so.
+        except Exception:
+            self._wasi.failure = traceback.format_exc()
+            return self._stopped("")
+        finally:
+            self._output.end_call()
+        if isinstance(answer, str):
+            return Err(answer)
+        return _checked(kind, *answer)
+
+    def replace_instance(self) -> None:
+        """Drop the instance and make a fresh one, whose seed is the SHA-256 of the one before.
+
+        Raises ComponentError when that fails.
+        """
+        self._seed = hashlib.sha256(self._seed).digest()
+        self._route = self._instantiate()
+
+    def _limited_call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
+        self._expired = False
+        self._store.set_epoch_deadline(1)
+        self._time_limit.begin()
+        try:
+            return self._route.call(state, kind, text, data)
+        finally:
+            self._expired = self._time_limit.end()
+
+    def _instantiate(self) -> PublicRoute:
+        self._store = Store(self._engine)
+        self._store.set_limits(
+            memory_size=self._limits.memory_bytes,
+            table_elements=MAX_TABLE_ELEMENTS,
+            instances=MAX_INSTANCES,
+            tables=MAX_TABLES,
+            memories=MAX_MEMORIES,
+        )
+        self._wasi.begin_instance(self._seed)
+        self._store.set_epoch_deadline(1)
+        self._time_limit.begin()
+        try:
+            instance = self._linker.instantiate(self._store, self._component)
+        except (WasmtimeError, Trap) as exc:
+            raise ComponentError(f"the component cannot be instantiated: {_reason(str(exc))}") from exc
+        finally:
+            self._time_limit.end()
+            self._output.end_call()
+        return self._bind(instance)
+
+    def _bind(self, instance: Instance) -> PublicRoute:
+        interface = self._interface
+        handle = self._function(instance, interface.server, HANDLE_MESSAGE)
+        init = self._function(instance, interface.actor, INIT) if interface.actor else None
+        return PublicRoute(self._store, handle, init, interface.is_variant)
+
+    def _function(self, instance: Instance, interface: str, name: str) -> Func:
+        index = self._component.get_export_index(name, self._component.get_export_index(interface))
+        function = instance.get_func(self._store, index) if index else None
+        if function is None:
+            raise ComponentError(f"the component has lost its export {interface} {name}")
+        return function
+
+    def _stopped(self, message: str) -> Stopped:
+        """Tell from wasmtime's message why the call stopped, and log all of it."""
+        if self._wasi.failure:
+            log("E", self._wasi.failure.rstrip("\n"))
+            return Stopped("trap", "an error in the worker itself, see its log")
+        if self._expired and _reason(message) == "wasm trap: interrupt":
+            return Stopped("timeout", f"no result within {self._time_limit.limit_s:g} s")
+        log("E", _shortened(message))
+        return Stopped("trap", _reason(message))
+
+
+def _load(engine: Engine, path: str) -> Component:
+    try:
+        with Path(path).open("rb"):
+            return Component.deserialize_file(engine, path)
+    except OSError as exc:
+        raise UnreadableError(f"the compiled component cannot be read: {exc}") from exc
+    except WasmtimeError as exc:
+        raise ComponentError(
+            f"{path} is not compiled code for this worker; compile the component again: {_reason(str(exc))}"
+        ) from exc
+
+
+def _fitting_interface(component: Component, engine: Engine) -> Interface:
+    interface = read_interface(component, engine)
+    if interface.problems:
+        raise ComponentError("the component " + "; it ".join(interface.problems))
+    return interface
+
+
+def _guest_message(message: Any) -> GuestMessage:  # noqa: ANN401 the record of a guest's own type
+    kind = message.ty.tag if isinstance(message.ty, Variant) else message.ty
+    return GuestMessage(kind, message.text, message.data)
+
+
+def _checked(kind: EventKind, state: State, messages: list[GuestMessage]) -> Outcome:
+    """Make the guest's answer fit for the wire; one that does not fit into a frame is an error."""
+    replies, refused = to_replies(kind, messages)
+    for line in refused:
+        log("E", line)
+    size = _FRAME_OVERHEAD_BYTES + len(state or b"") + sum(_encoded_bytes(reply) for reply in replies)
+    if size > MAX_FRAME_BYTES:
+        return Err(f"a result of {size} bytes is over the limit of {MAX_FRAME_BYTES}")
+    return Ok(state, replies)
+
+
+def _encoded_bytes(reply: Reply) -> int:
+    payload = reply.payload
+    if isinstance(payload, str):
+        return _REPLY_OVERHEAD_BYTES + (len(payload) if payload.isascii() else len(payload.encode()))
+    return _REPLY_OVERHEAD_BYTES + len(payload or b"")
+
+
+def _reason(message: str) -> str:
+    """Give the innermost cause in a message of wasmtime, which is its last line."""
+    return message.rstrip().rpartition("\n")[2].strip()[:_MAX_DETAIL_CHARS]
+
+
+def _shortened(message: str) -> str:
+    lines = message.rstrip("\n").split("\n")
+    if len(lines) <= _MAX_BACKTRACE_LINES:
+        return message.rstrip("\n")
+    half = _MAX_BACKTRACE_LINES // 2
+    return "\n".join([*lines[:half], f"    … {len(lines) - 2 * half} lines …", *lines[-half:]])

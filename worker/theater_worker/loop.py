@@ -1,0 +1,99 @@
+"""The worker's life: Start, Ready, then deliveries from the pipe and results back, until Stop or its end.
+
+Blocking reads and writes of two descriptors. What a delivery comes to is component.py's matter, what a
+result says of the state outbox.py's.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from theater_protocol.errors import RemoteProtocolError
+from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker, to_item, to_worker
+from theater_worker.component import ActorComponent, Stopped
+from theater_worker.engine import new_engine
+from theater_worker.outbox import Outbox
+from theater_worker.stdio import write_all
+from theater_worker.time_limit import TimeLimit
+
+READ_BYTES: Final = 1 << 20
+MAX_BATCH_S: Final = 0.002
+
+
+def serve(read_fd: int, write_fd: int) -> None:
+    """Run the actor that the first frame names; return after Stop or the end of file.
+
+    Raises RemoteProtocolError for frames that break the rules, WorkerError when the component cannot be run,
+    BrokenPipeError when nobody reads the results.
+    """
+    reads = _read_frames(read_fd)
+    first = next(reads, None)
+    if first is None:
+        return
+    start, *rest = first
+    if not isinstance(start, Start):
+        raise RemoteProtocolError(f"the first frame is {type(start).__name__} instead of Start")
+    session = Session(start, write_fd)
+    if session.run(rest):
+        return
+    for frames in reads:
+        if session.run(frames):
+            return
+
+
+class Session:
+    """A started actor: its component, and its results on the way out."""
+
+    def __init__(self, start: Start, write_fd: int) -> None:
+        write = partial(write_all, write_fd)
+        engine = new_engine()
+        self._outbox = Outbox(start.state, write)
+        time_limit = TimeLimit(
+            start.limits.call_timeout_us / 1e6,
+            expire=engine.increment_epoch,
+            # Finished results do not wait for a call that takes long.
+            on_slow=self._outbox.flush,
+        )
+        self._component = ActorComponent(engine, start.compiled_path, start.limits, start.seed, time_limit)
+        write(encode_frame(to_item(Ready(start.component_sha256, self._component.exports_init))))
+
+    def run(self, frames: list[ToWorker]) -> bool:
+        """Run the deliveries of one read and answer them; True after a Stop."""
+        opened_s = time.monotonic()
+        for index, frame in enumerate(frames):
+            match frame:
+                case Deliver():
+                    if time.monotonic() - opened_s > MAX_BATCH_S:
+                        self._outbox.flush()
+                        opened_s = time.monotonic()
+                    self._deliver(frame)
+                case Stop():
+                    self._outbox.flush()
+                    if index + 1 < len(frames):
+                        raise RemoteProtocolError("a frame after Stop")
+                    return True
+                case Start():
+                    raise RemoteProtocolError("a second Start")
+        self._outbox.flush()
+        return False
+
+    def _deliver(self, deliver: Deliver) -> None:
+        text = deliver.payload if isinstance(deliver.payload, str) else None
+        data = deliver.payload if isinstance(deliver.payload, bytes) else None
+        outcome = self._component.call(deliver.at_us, self._outbox.state, deliver.kind, text, data)
+        self._outbox.add(deliver.delivery, outcome)
+        if isinstance(outcome, Stopped):
+            # First, in case a fresh instance cannot be had.
+            self._outbox.flush()
+            self._component.replace_instance()
+
+
+def _read_frames(read_fd: int) -> Iterator[list[ToWorker]]:
+    """Yield the frames of each read that completes any; end with the file."""
+    decoder = FrameDecoder()
+    while data := os.read(read_fd, READ_BYTES):
+        if items := decoder.feed(data):
+            yield [to_worker(item) for item in items]

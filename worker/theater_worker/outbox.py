@@ -1,0 +1,99 @@
+"""Results on their way to the supervisor, several in one write.
+
+Decides which result of a write brings the state; writing itself is a function given at the start.
+What a result says of the state (messages.py has the words):
+- The last result of a write that changed the state says Changed, or Unchanged if the state has come back to
+  the one that was sent last. Results after it changed nothing and say Unchanged.
+- Results before it say Deferred once the state has left the one that was sent last, until then Unchanged.
+So every write leaves the supervisor with the state after its last result, and only results of the outcome ok
+are ever Changed.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from theater_protocol.framing import encode_frame
+from theater_protocol.messages import Changed, Deferred, Result, StateUpdate, Unchanged, to_item
+from theater_worker.component import Err, Ok, Outcome, State, Stopped
+
+MAX_PENDING_BYTES: Final = 256 * 1024
+
+
+class Outbox:
+    """Collects results from `state` on and writes them in as few writes as possible.
+
+    Not for two threads to add to; but any thread may flush.
+    """
+
+    def __init__(self, state: State, write: Callable[[bytes], None]) -> None:
+        self.state = state
+        self._write = write
+        self._lock = threading.Lock()
+        self._hash = _state_hash(state)
+        self._sent = state
+        self._pending: list[tuple[int, Outcome, bytes | None]] = []
+        self._pending_bytes = 0
+        self._first_change: int | None = None
+        self._last_change = -1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._pending
+
+    def add(self, delivery: int, outcome: Outcome) -> None:
+        """Take the outcome of a delivery; flush when more than MAX_PENDING_BYTES wait."""
+        with self._lock:
+            if isinstance(outcome, Ok):
+                self._change_state(outcome.state)
+                self._pending_bytes += sum(len(reply.payload or b"") for reply in outcome.replies)
+            self._pending.append((delivery, outcome, self._hash))
+        if self._pending_bytes > MAX_PENDING_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything that waits."""
+        with self._lock:
+            if not self._pending:
+                return
+            frames = [
+                encode_frame(to_item(_result(*pending, self._update(index))))
+                for index, pending in enumerate(self._pending)
+            ]
+            self._sent = self.state
+            self._pending = []
+            self._pending_bytes = 0
+            self._first_change, self._last_change = None, -1
+            self._write(b"".join(frames))
+
+    def _change_state(self, state: State) -> None:
+        if state == self.state:
+            return
+        self.state = state
+        self._hash = _state_hash(state)
+        self._last_change = len(self._pending)
+        if self._first_change is None:
+            self._first_change = self._last_change
+
+    def _update(self, index: int) -> StateUpdate:
+        if self._first_change is None or index < self._first_change or index > self._last_change:
+            return Unchanged()
+        if index < self._last_change:
+            return Deferred()
+        return Unchanged() if self.state == self._sent else Changed(self.state)
+
+
+def _result(delivery: int, outcome: Outcome, state_hash: bytes | None, update: StateUpdate) -> Result:
+    match outcome:
+        case Ok(_, replies):
+            return Result(delivery, "ok", None, replies, state_hash, update)
+        case Err(detail):
+            return Result(delivery, "err", detail, (), state_hash, update)
+        case Stopped(name, detail):
+            return Result(delivery, name, detail, (), state_hash, update)
+
+
+def _state_hash(state: State) -> bytes | None:
+    return None if state is None else hashlib.sha256(state).digest()
