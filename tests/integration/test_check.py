@@ -102,8 +102,8 @@ def test_a_start_that_fails_halfway_shows_the_problems_of_the_other_half(tmp_pat
         done = run(tmp_path, "manifests")
     assert done.returncode == 78
     assert [line.split(": ")[:2] for line in problems(done)] == [
-        ["manifests/b.toml", "handlers[0].config.port"],
         ["manifests/a.toml", "component_path"],
+        ["manifests/b.toml", "handlers[0].config.port"],
     ]
     assert "Traceback" not in done.stderr
 

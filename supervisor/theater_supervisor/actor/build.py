@@ -19,7 +19,14 @@ import trio
 
 _BUILD_TIMEOUT_S: Final = 120.0
 _SHOWN_LINES: Final = 12
-_COMPONENTIZE: Final = "import componentize_py; componentize_py.script()"
+# componentize-py's own command, but for the traceback of its insides when an actor can't be built.
+_COMPONENTIZE: Final = """
+import sys, componentize_py
+try:
+    componentize_py.script()
+except AssertionError as error:
+    sys.exit(str(error).partition("Caused by:")[0])
+"""
 
 _log = structlog.get_logger()
 
@@ -83,7 +90,12 @@ async def _componentize(source: Path, world: str, wit: Path, output: Path) -> No
     command = _command(source, world, wit, output)
     with trio.move_on_after(_BUILD_TIMEOUT_S):
         done = await trio.run_process(
-            command, cwd=source.parent, capture_stdout=True, stderr=subprocess.STDOUT, check=False
+            command,
+            cwd=source.parent,
+            env=os.environ | {"RUST_BACKTRACE": "0"},
+            capture_stdout=True,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         if done.returncode != 0:
             raise BuildFailed(f"componentize-py failed:\n{_last_lines(done.stdout)}")

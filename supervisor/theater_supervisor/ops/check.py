@@ -13,7 +13,10 @@ from theater_supervisor.ports import bind_ports
 
 
 async def check(manifests: Sequence[Manifest], cache_dir: Path) -> list[Problem]:
-    """Find out what would keep these manifests from being served. Compiled components stay in the cache."""
+    """Find out what would keep these manifests from being served, in the order of their files.
+
+    Compiled components stay in the cache.
+    """
     problems: list[Problem] = []
     try:
         await (await bind_ports(manifests)).aclose()
@@ -23,4 +26,4 @@ async def check(manifests: Sequence[Manifest], cache_dir: Path) -> list[Problem]
         await prepare(manifests, cache_dir)
     except ManifestError as error:
         problems += error.problems
-    return problems
+    return sorted(problems, key=lambda problem: problem.file)

@@ -13,7 +13,7 @@ import click
 import trio
 
 from theater_supervisor import app
-from theater_supervisor.errors import ManifestError, SupervisorError
+from theater_supervisor.errors import ManifestError, Problem, SupervisorError
 from theater_supervisor.manifest import Manifest, read_directory
 from theater_supervisor.ops.check import check
 from theater_supervisor.ops.eventlog import log_to_file, log_to_terminal
@@ -82,7 +82,7 @@ def main(directory: Path, check_only: bool, var: Path, log_level: str) -> None:
     """Run the command."""
     log_to_terminal(log_level)
     try:
-        manifests = read_and_check(directory, check_only, var / "cache")
+        manifests = read_and_check(directory, check_only, var)
         if check_only:
             click.echo(_verdict(manifests))
         else:
@@ -104,10 +104,10 @@ def serve(manifests: list[Manifest], var: Path, log_level: str) -> None:
         _run(work)
     except ManifestError as error:
         # A start gives up at the first step that fails; the report has the problems of the other steps, too.
-        raise ManifestError(_run(check, manifests, var / "cache") or error.problems) from error
+        raise ManifestError(_check(manifests, var) or error.problems) from error
 
 
-def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[Manifest]:
+def read_and_check(directory: Path, thoroughly: bool, var: Path) -> list[Manifest]:
     """Read the manifests. Raises ManifestError with all there is to say about all of them.
 
     Building, compiling and binding are tried when that was asked for, or when the start fails anyway, so that
@@ -115,10 +115,19 @@ def read_and_check(directory: Path, thoroughly: bool, cache_dir: Path) -> list[M
     """
     manifests, problems = read_directory(directory)
     if thoroughly or problems:
-        problems += _run(check, manifests, cache_dir)
+        problems += _check(manifests, var)
     if problems:
         raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     return manifests
+
+
+def _check(manifests: list[Manifest], var: Path) -> list[Problem]:
+    cache_dir = var / "cache"
+    try:
+        cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise app.VarUnusable.of(error, var) from error
+    return _run(check, manifests, cache_dir)
 
 
 def _run(work: Callable[[*_Arguments], Awaitable[_Result]], *arguments: *_Arguments) -> _Result:
