@@ -14,7 +14,7 @@ from theater_supervisor.journal.errors import JournalFailed
 from theater_supervisor.journal.retention import Retention
 from theater_supervisor.journal.verify import verify
 
-BATCHES = repeats(60)
+BATCHES = repeats(40)
 RETENTION = Retention(keep_events=10, step_events=5)
 
 
@@ -99,7 +99,7 @@ def _after_kill(path: Path) -> Model:
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EROFS"])
 def test_every_write_and_sync_may_fail(tmp_path: Path, error: str, lasting: bool) -> None:
-    """Whichever operation fails, no commit is half there, none is lost, and the journal goes on afterwards."""
+    """Whichever operation fails, no commit is half there, none is lost, and work goes on afterwards."""
     disk = FailingDisk()
     for nth in count(1):
         failures = disk.failures

@@ -3,6 +3,7 @@
 Two classes, by what is to be done: a refused journal needs an operator, a failed one may mend itself.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -35,14 +36,23 @@ _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
 )
 
 
-def failure(error: apsw.Error, doing: str, path: Path, errno: int = 0) -> JournalFailed:
+# A sync that finds no space is an I/O error to SQLite; the system's number says more.
+_SYSTEM_CAUSES: Final = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk quota exceeded",
+    errno.EROFS: "read-only",
+}
+
+
+def failure(error: apsw.Error, doing: str, path: Path, errno_of_system: int = 0) -> JournalFailed:
     """Say in words what failed, e.g. `disk full (SQLITE_FULL) writing data/chat/journal.db`.
 
-    `errno` is the system's number beneath it, 0 when there is none.
+    `errno_of_system` is the number beneath SQLite's, 0 when there is none.
     """
-    cause = next((words for kind, words in _CAUSES if isinstance(error, kind)), "database error")
+    by_class = next((words for kind, words in _CAUSES if isinstance(error, kind)), "database error")
+    cause = _SYSTEM_CAUSES.get(errno_of_system, by_class)
     code = _code(error)
-    system = f": {os.strerror(errno)}" if errno else ""
+    system = f": {os.strerror(errno_of_system)}" if errno_of_system else ""
     detail = f": {error}" if cause == "database error" else ""
     return JournalFailed(f"{cause} ({code}{system}) {doing} {path}{detail}")
 
