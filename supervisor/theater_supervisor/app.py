@@ -23,7 +23,7 @@ from theater_supervisor.errors import SupervisorError
 from theater_supervisor.gateway.listener import Gateway
 from theater_supervisor.gateway.routes import Route
 from theater_supervisor.journal.lock import acquire
-from theater_supervisor.journal.store import Journal
+from theater_supervisor.journal.store import Journal, Retention
 from theater_supervisor.manifest import Manifest
 from theater_supervisor.ports import Ports, bind_ports
 
@@ -93,7 +93,8 @@ async def _open_actor(
             actor=manifest.name,
             component_sha256=compiled.component_sha256,
             initial_state=initial_state,
-            durability="power-loss",
+            durability=manifest.journal.durability,
+            retention=Retention(manifest.journal.keep_events, manifest.journal.keep_days),
         )
         try:
             yield Actor(_spec(manifest, compiled), journal, log)

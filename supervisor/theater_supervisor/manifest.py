@@ -121,6 +121,14 @@ class Limits(_Table):
     memory_mib: Annotated[int, Field(ge=1, le=4096)] = 256
 
 
+class JournalConfig(_Table):
+    """How safely transitions are stored, and how long they are kept; None keeps everything."""
+
+    durability: Literal["power-loss", "process-crash"] = "power-loss"
+    keep_events: Annotated[int, Field(ge=1)] | None = None
+    keep_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class Manifest(_Table):
     """One actor. Paths are relative to the manifest's file until read, then joined to its directory."""
 
@@ -131,6 +139,7 @@ class Manifest(_Table):
     build: Build | None = None
     handlers: Annotated[tuple[Handler, ...], Field(strict=False), AfterValidator(_at_least_one)]
     limits: Limits = Limits()
+    journal: JournalConfig = JournalConfig()
     _file: Path = PrivateAttr()
 
     def model_post_init(self, context: object, /) -> None:
@@ -150,6 +159,7 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "handlers": Handler,
     "handlers.config": WebSocketConfig,
     "limits": Limits,
+    "journal": JournalConfig,
 }
 _KEYS: Final = {name: tuple(model.model_fields) for name, model in _TABLES.items()}
 

@@ -108,7 +108,7 @@ def test_the_shipped_manifests_are_fine() -> None:
     ]
 
 
-KEYS_AT_THE_TOP = "name, component_path, init_state, description, build, handlers, limits"
+KEYS_AT_THE_TOP = ", ".join(Manifest.model_fields)
 
 # What is replaced in CHAT, by what, and the line that this gives.
 ONE_KEY_WRONG = {
@@ -271,6 +271,21 @@ ONE_KEY_WRONG = {
         HANDLER,
         HANDLER + "[limits]\ncall_timeout_s = 3601",
         "limits.call_timeout_s: must be at most 3600, not 3601",
+    ),
+    "durability unknown": (
+        HANDLER,
+        HANDLER + '[journal]\ndurability = "none"',
+        "journal.durability: ",
+    ),
+    "keep_events zero": (
+        HANDLER,
+        HANDLER + "[journal]\nkeep_events = 0",
+        "journal.keep_events: must be at least 1",
+    ),
+    "keep_days zero": (
+        HANDLER,
+        HANDLER + "[journal]\nkeep_days = 0",
+        "journal.keep_days: must be more than 0",
     ),
     "memory_mib too large": (
         HANDLER,
