@@ -275,7 +275,7 @@ ONE_KEY_WRONG = {
     "durability unknown": (
         HANDLER,
         HANDLER + '[journal]\ndurability = "none"',
-        "journal.durability: ",
+        'journal.durability: must be "power-loss" or "process-crash", not the text "none"',
     ),
     "keep_events zero": (
         HANDLER,
