@@ -3,12 +3,15 @@
 import enum
 import importlib.util
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from theater_supervisor.manifest import load_directory
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
@@ -61,8 +64,8 @@ class Actor:
         return json.loads(self.state)
 
 
-def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    """Load manifests/NAME.py with the stand-ins in place of wit_world."""
+def load(name: str, monkeypatch: pytest.MonkeyPatch, directory: Path = MANIFESTS) -> Actor:
+    """Load NAME.py with the stand-ins in place of wit_world."""
     logged: list[str] = []
     contents: dict[str, dict[str, object]] = {
         "wit_world": {},
@@ -82,7 +85,7 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Actor:
         parent, _, child = full_name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], child, module)
-    spec = importlib.util.spec_from_file_location(f"example_{name}", MANIFESTS / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"example_{name}", directory / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -154,3 +157,18 @@ def test_chat_keeps_only_the_fields_of_a_message(monkeypatch: pytest.MonkeyPatch
     chat.tell(MessageType.CONNECT)
     chat.tell(MessageType.TEXT, said(extra="x" * 1000))
     assert chat.facts() == {"messages": [json.loads(said())], "user_count": 1}
+
+
+def test_the_readme_s_actor_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actor in the README counts, and its manifest is fine beside it."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", (MANIFESTS.parent / "README.md").read_text(), re.M | re.S)
+    (source,) = (text for language, text in blocks if language == "python" and "WebsocketServer" in text)
+    (manifest,) = (text for language, text in blocks if language == "toml")
+    (tmp_path / "counter.py").write_text(source)
+    (tmp_path / "counter.toml").write_text(manifest)
+    assert [manifest.name for manifest in load_directory(tmp_path)] == ["counter"]
+    counter = load("counter", monkeypatch, tmp_path)
+    assert counter.tell(MessageType.CONNECT) == []
+    assert counter.tell(MessageType.TEXT, "a") == ["1 so far"]
+    assert counter.tell(MessageType.TEXT, "b") == ["2 so far"]
+    assert (counter.state, counter.logged) == (b"2", ["message 1: a", "message 2: b"])
