@@ -280,12 +280,12 @@ ONE_KEY_WRONG = {
     "keep_events zero": (
         HANDLER,
         HANDLER + "[journal]\nkeep_events = 0",
-        "journal.keep_events: must be at least 1",
+        "journal.keep_events: must be at least 1, not 0",
     ),
     "keep_days zero": (
         HANDLER,
         HANDLER + "[journal]\nkeep_days = 0",
-        "journal.keep_days: must be more than 0",
+        "journal.keep_days: must be more than 0, not 0",
     ),
     "memory_mib too large": (
         HANDLER,
