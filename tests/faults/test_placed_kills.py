@@ -1,0 +1,76 @@
+"""Workers that die at a chosen step, and deliveries that kill: redelivery, order, quarantine."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.faults.actor_rig import Remembering, compiled, running_actor
+from tests.faults.dying_worker import STEPS
+from theater_protocol.chain import Transition, decode
+from theater_supervisor.journal.reader import read
+from theater_supervisor.journal.verify import verify
+
+DYING_WORKER = Path(__file__).with_name("dying_worker.py")
+MESSAGES = 20
+
+
+def dying(step: str, directory: Path, deaths: int) -> tuple[str, ...]:
+    """The command of a worker that dies at `step`, as often as `deaths` says."""
+    charges = [directory / f"death{number}" for number in range(deaths)]
+    for charge in charges:
+        charge.touch()
+    return (sys.executable, str(DYING_WORKER), step, *map(str, charges))
+
+
+def transitions(directory: Path) -> list[Transition]:
+    """The chain's transitions, after checking that it verifies."""
+    assert verify(directory / "journal.db").fault is None
+    with read(directory / "journal.db") as reader:
+        return [decode(body) for _, _, body in reader.rows()]
+
+
+@pytest.mark.parametrize("deaths", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_death_at_any_step_is_not_noticed(tmp_path: Path, step: str, deaths: int) -> None:
+    """Wherever the worker dies, every message is answered once and in order, and is in the chain once."""
+
+    async def main() -> None:
+        client = Remembering()
+        async with running_actor(tmp_path, compiled("counter"), command=dying(step, tmp_path, deaths)) as actor:
+            connection = actor.connect(client)
+            for number in range(MESSAGES):
+                actor.receive(connection, "text", f"m{number}")
+            assert await client.has(MESSAGES) == [f"{n} m{n - 1}" for n in range(1, MESSAGES + 1)]
+            actor.disconnect(connection)
+        assert client.ended is None
+        assert not list(tmp_path.glob("death*"))
+
+    trio.run(main)
+    texts = [transition for transition in transitions(tmp_path) if transition.kind == "text"]
+    assert [transition.input for transition in texts] == [f"m{number}" for number in range(MESSAGES)]
+    assert [transition.kind for transition in transitions(tmp_path)].count("close") == 1
+
+
+def test_a_delivery_that_three_workers_die_on_is_quarantined(tmp_path: Path) -> None:
+    """It is recorded as poison and its connection closed 1011; deliveries before and after it go on."""
+
+    async def main() -> None:
+        killer, other = Remembering(), Remembering()
+        async with running_actor(tmp_path, compiled("counter"), command=dying("mid-call", tmp_path, 3)) as actor:
+            first, second = actor.connect(killer), actor.connect(other)
+            actor.receive(second, "text", "hello")
+            assert await other.has(1) == ["1 hello"]
+            assert await killer.is_ended() == 1011
+            actor.disconnect(first)
+            actor.receive(second, "text", "again")
+            assert await other.has(2) == ["1 hello", "2 again"]
+            actor.disconnect(second)
+        assert other.ended is None
+
+    trio.run(main)
+    poison = [transition for transition in transitions(tmp_path) if transition.outcome == "poison"]
+    assert [(transition.kind, transition.connection) for transition in poison] == [("connect", 1)]
+    with read(tmp_path / "journal.db") as reader:
+        assert list(reader.quarantined()) == [poison[0].seq]
