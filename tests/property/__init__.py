@@ -1,0 +1,1 @@
+"""Tests over random inputs and random courses of events."""
