@@ -95,7 +95,7 @@ def _build_c(name: str, source: Path, scratch: Path) -> Path:
     _run(
         *(sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-std=c17"),
         *("-Os", "-g0", "-Wall", "-Wextra", "-Wno-unused-function", "-nostdlib", "-mbulk-memory"),
-        *("-Wl,--no-entry", "-Wl,-z,stack-size=8388608", "-o", core, source),
+        *("-Wl,--no-entry", "-Wl,-z,stack-size=1048576", "-o", core, source),
         ZIG_LOCAL_CACHE_DIR=zig_cache,
         ZIG_GLOBAL_CACHE_DIR=zig_cache,
     )

@@ -29,9 +29,7 @@ static void grow_until_refused(void) {
 }
 
 __attribute__((noinline, optnone)) static u32 recurse(u32 depth) {
-  volatile u32 frame[64];
-  frame[depth % 64] = depth;
-  return recurse(depth + 1) + frame[(depth + 1) % 64];
+  return recurse(depth + 1) + depth;
 }
 
 static void one_of_each(void) {

@@ -86,9 +86,7 @@ class PublicRoute:
 
     def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
         """See Route."""
-        if kind == "init":
-            if self._init is None:
-                return state, []
+        if kind == "init" and self._init is not None:
             answer = self._init(self._store, state, (text,))
             return answer if isinstance(answer, str) else (answer[0], [])
         message: Any = Record()
@@ -156,6 +154,8 @@ class ActorComponent:
         Raises ComponentError when that fails.
         """
         self._seed = hashlib.sha256(self._seed).digest()
+        # The old memory goes before the new one comes.
+        self._store.close()
         self._route = self._instantiate()
 
     def _limited_call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
@@ -182,6 +182,7 @@ class ActorComponent:
         try:
             instance = self._linker.instantiate(self._store, self._component)
         except (WasmtimeError, Trap) as exc:
+            log("E", self._wasi.failure or _shortened(str(exc)))
             raise ComponentError(f"the component cannot be instantiated: {_reason(str(exc))}") from exc
         finally:
             self._time_limit.end()

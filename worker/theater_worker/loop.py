@@ -81,6 +81,8 @@ class Session:
         return False
 
     def _deliver(self, deliver: Deliver) -> None:
+        if deliver.kind == "init" and not self._component.exports_init:
+            raise RemoteProtocolError("an init event for a component that does not export init")
         text = deliver.payload if isinstance(deliver.payload, str) else None
         data = deliver.payload if isinstance(deliver.payload, bytes) else None
         outcome = self._component.call(deliver.at_us, self._outbox.state, deliver.kind, text, data)

@@ -2,7 +2,7 @@
 
 The clock shows `now_us` and stands still during a call, random numbers come from the instance's seed, there
 is no environment, no file, no terminal; printed bytes become log lines. What is not defined here traps when
-it is called, with its name. The real WASI of wasmtime is not linked. Source: github.com/WebAssembly/WASI, 0.2.
+it is called, with its name. wasmtime's own WASI is not linked. Source: github.com/WebAssembly/WASI, 0.2.
 """
 
 import hashlib

@@ -1,16 +1,19 @@
 """A real worker for tests: spoken to through its pipes, as the supervisor does, but blocking."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.components import build
 from theater_protocol.framing import FrameDecoder, encode_frame
 from theater_protocol.messages import (
     Deliver,
@@ -27,8 +30,6 @@ from theater_protocol.messages import (
     to_item,
 )
 
-from tests.components import build
-
 SEED = hashlib.sha256(b"a seed").digest()
 LIMITS = Limits(call_timeout_us=5_000_000, memory_bytes=64 << 20)
 AT_US = 1_700_000_000_000_005
@@ -36,6 +37,7 @@ AT_US = 1_700_000_000_000_005
 _CACHE = Path(__file__).parents[3] / "build" / "compiled"
 
 
+@functools.cache
 def compile_actor(name: str) -> dict[str, object]:
     """Build and compile the test actor `name` and return the compiler's report."""
     command = [sys.executable, "-I", "-m", "theater_worker.compile", str(_CACHE), str(build(name))]
@@ -68,14 +70,15 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         # A file, because nobody reads while a test waits for a result.
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-m", "theater_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
         )
-        self._frames = self._read_frames()
+        self._decoder = FrameDecoder()
+        self._frames: deque[FromWorker] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +124,18 @@ class WorkerProcess:
         return result
 
     def receive(self) -> FromWorker:
-        """Wait for the next frame."""
-        return next(self._frames)
+        """Wait for the next frame. Raises EOFError when there is none."""
+        while not self._frames:
+            self._read()
+        return self._frames.popleft()
+
+    def receive_read(self) -> list[Result]:
+        """Wait for the results of one more write, which a single read brings when they are few."""
+        assert not self._frames
+        self._read()
+        results = [frame for frame in self._frames if isinstance(frame, Result)]
+        self._frames.clear()
+        return results
 
     def stop(self) -> str:
         """Send Stop, expect exit status 0, and return what the worker wrote to stderr."""
@@ -144,10 +157,9 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
 
-    def _read_frames(self) -> Iterator[FromWorker]:
+    def _read(self) -> None:
         assert self.process.stdout is not None
-        decoder = FrameDecoder()
-        while data := os.read(self.process.stdout.fileno(), 1 << 20):
-            for item in decoder.feed(data):
-                yield from_worker(item)
-        raise EOFError("the worker closed its pipe")
+        data = os.read(self.process.stdout.fileno(), 1 << 20)
+        if not data:
+            raise EOFError("the worker closed its pipe")
+        self._frames += map(from_worker, self._decoder.feed(data))
