@@ -60,6 +60,7 @@ class Database:
                 write_origin(connection, origin)
                 connection.execute("COMMIT")
             self.contents = load(connection, self.path, self._actor)
+            connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
         except (apsw.CorruptError, apsw.NotADBError) as exc:
             self.close()
             raise damaged(self.path, str(exc)) from exc

@@ -86,6 +86,26 @@ def test_a_commit_is_there_when_the_journal_is_opened_again(tmp_path: Path) -> N
     assert verify(path).fault is None
 
 
+def test_a_backup_takes_the_place_of_the_journal(tmp_path: Path) -> None:
+    """A copy that SQLite made of a live journal opens, goes on, and is written ahead again."""
+    database = begin(tmp_path / "journal.db")
+    model = run(database, Script(6), 5)
+    backup = tmp_path / "backup.db"
+    with apsw.Connection(str(tmp_path / "journal.db")) as sql:
+        sql.execute("VACUUM INTO ?", (str(backup),))
+    sql.close()
+    database.close()
+    database = begin(backup)
+    assert Model.of(database.contents) == model
+    with read(backup) as held:
+        run(database, Script(7), 5)
+        recorded = held.head()
+    assert recorded is not None
+    assert recorded[0] == model.seq
+    database.close()
+    assert verify(backup).fault is None
+
+
 def test_an_init_that_succeeded_is_remembered(tmp_path: Path) -> None:
     """A failed init leaves the actor to be initialised, a successful one does not."""
     path = tmp_path / "journal.db"
