@@ -91,8 +91,8 @@ def test_a_backup_takes_the_place_of_the_journal(tmp_path: Path) -> None:
     database = begin(tmp_path / "journal.db")
     model = run(database, Script(6), 5)
     backup = tmp_path / "backup.db"
-    with apsw.Connection(str(tmp_path / "journal.db")) as sql:
-        sql.execute("VACUUM INTO ?", (str(backup),))
+    sql = apsw.Connection(str(tmp_path / "journal.db"))
+    sql.execute("VACUUM INTO ?", (str(backup),))
     sql.close()
     database.close()
     database = begin(backup)
