@@ -16,7 +16,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -25,6 +24,7 @@ from pydantic import (
 
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.manifest_check import Claims, Endpoint, check_claims, why_unreadable
+from theater_supervisor.manifest_tables import JournalConfig, Limits, LogConfig, RestartPolicy, Table
 from theater_supervisor.manifest_wording import describe
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -82,13 +82,7 @@ def _at_least_one(value: tuple[_Model, ...]) -> tuple[_Model, ...]:
 _File = Annotated[Path, BeforeValidator(_beside_manifest)]
 
 
-class _Table(BaseModel):
-    """A TOML table: only the keys named here, no conversions, never changed once read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class WebSocketConfig(_Table):
+class WebSocketConfig(Table):
     """Where clients connect. `path` covers all below it.
 
     Port 0 means any free port, one for each handler that says so, shown at start.
@@ -100,36 +94,21 @@ class WebSocketConfig(_Table):
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
 
 
-class Handler(_Table):
+class Handler(Table):
     """A way into the actor."""
 
     type: Literal["websocket-server"]
     config: WebSocketConfig
 
 
-class Build(_Table):
+class Build(Table):
     """How to make the component from source when it is missing or older."""
 
     python: Annotated[_File, AfterValidator(_python_module)]
     world: Literal["websocket-actor", "websocket-actor-with-init"] = "websocket-actor"
 
 
-class Limits(_Table):
-    """What one call of the actor may use."""
-
-    call_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 5.0
-    memory_mib: Annotated[int, Field(ge=1, le=4096)] = 256
-
-
-class JournalConfig(_Table):
-    """How safely transitions are stored, and how long they are kept; None keeps everything."""
-
-    durability: Literal["power-loss", "process-crash"] = "power-loss"
-    keep_events: Annotated[int, Field(ge=1)] | None = None
-    keep_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-
-
-class Manifest(_Table):
+class Manifest(Table):
     """One actor. Paths are relative to the manifest's file until read, then joined to its directory."""
 
     name: Annotated[str, AfterValidator(_actor_name)]
@@ -140,6 +119,8 @@ class Manifest(_Table):
     handlers: Annotated[tuple[Handler, ...], Field(strict=False), AfterValidator(_at_least_one)]
     limits: Limits = Limits()
     journal: JournalConfig = JournalConfig()
+    restart: RestartPolicy = RestartPolicy()
+    log: LogConfig = LogConfig()
     _file: Path = PrivateAttr()
 
     def model_post_init(self, context: object, /) -> None:
@@ -160,6 +141,8 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "handlers.config": WebSocketConfig,
     "limits": Limits,
     "journal": JournalConfig,
+    "restart": RestartPolicy,
+    "log": LogConfig,
 }
 _KEYS: Final = {name: tuple(model.model_fields) for name, model in _TABLES.items()}
 

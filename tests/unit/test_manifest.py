@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from theater_supervisor.errors import ManifestError
-from theater_supervisor.manifest import Limits, Manifest, WebSocketConfig, load_directory, read_directory
+from theater_supervisor.manifest import Manifest, WebSocketConfig, load_directory, read_directory
+from theater_supervisor.manifest_tables import Limits
 
 HANDLER = """
 [[handlers]]
