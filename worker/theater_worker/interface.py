@@ -67,10 +67,10 @@ def read_interface(component: Component, engine: Engine) -> Interface:
         listed = ", ".join(sorted(exports)) or "nothing"
         problems.append(f"does not export {SERVER} (it exports {listed})")
     else:
-        problems += _type_problems(f"{SERVER} {HANDLE_MESSAGE}", handle, _HANDLE_MESSAGE_TYPE)
+        problems += _type_problems("export", f"{SERVER} {HANDLE_MESSAGE}", handle, _HANDLE_MESSAGE_TYPE)
     actor, init = _exported(exports, ACTOR, INIT, engine)
     if actor is not None:
-        problems += _type_problems(f"{ACTOR} {INIT}", init, _INIT_TYPE)
+        problems += _type_problems("export", f"{ACTOR} {INIT}", init, _INIT_TYPE)
     for name, item in sorted(imports.items()):
         problems += _import_problems(name, item, engine)
     return Interface(server or SERVER, actor, _is_variant(handle), list(imports), problems)
@@ -91,11 +91,11 @@ def _exported(
     return name, member.ty if member else None
 
 
-def _type_problems(name: str, item: object, expected: str) -> list[str]:
+def _type_problems(verb: str, name: str, item: object, expected: str) -> list[str]:
     if not isinstance(item, FuncType):
-        return [f"does not export the function {name}"]
+        return [f"does not {verb} the function {name}"]
     found = _describe_function(item)
-    return [] if found == expected else [f"exports {name} as {found} instead of {expected}"]
+    return [] if found == expected else [f"{verb}s {name} as {found} instead of {expected}"]
 
 
 def _import_problems(name: str, item: object, engine: Engine) -> list[str]:
@@ -107,13 +107,11 @@ def _import_problems(name: str, item: object, engine: Engine) -> list[str]:
     # An interface of types alone needs nobody to provide it.
     members = {key: member.ty for key, member in item.exports(engine).items()}
     needed = {key: member for key, member in members.items() if not isinstance(member, ValType)}
-    if interface == RUNTIME:
-        log = needed.pop("log", None)
-        wrong = _type_problems(f"{RUNTIME} log", log, _LOG_TYPE) if log is not None else []
-        return [problem.replace("exports", "imports") for problem in wrong] + [
-            f"imports {name} {key}, which is not provided ({_PROVIDED})" for key in sorted(needed)
-        ]
-    return [f"imports {name}, which is not provided ({_PROVIDED})"] if needed else []
+    problems: list[str] = []
+    if interface == RUNTIME and "log" in needed:
+        problems = _type_problems("import", f"{RUNTIME} log", needed.pop("log"), _LOG_TYPE)
+    functions = ", ".join(sorted(needed))
+    return problems + ([f"imports {name} {functions}, which is not provided ({_PROVIDED})"] if needed else [])
 
 
 def _describe_function(function: FuncType) -> str:

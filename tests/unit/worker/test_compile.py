@@ -110,7 +110,7 @@ def test_concurrent_compilers_do_not_disturb_each_other(tmp_path: Path) -> None:
             "exports ntwk:theater/websocket-server handle-message as func(u32) -> u32"
             f" instead of {EXPECTED_TYPE}",
         ),
-        ("badimport", f"imports acme:shop/till, {PROVIDED}"),
+        ("badimport", f"imports acme:shop/till ring, {PROVIDED}"),
         (
             "core",
             "is a core WebAssembly module, not a component"
@@ -144,7 +144,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     component.write_bytes(wasmtime.wat2wasm(MANY_PROBLEMS))
     assert compile_file(tmp_path, component, status=65)["problems"] == [
         "does not export ntwk:theater/websocket-server (it exports nothing)",
-        f"imports acme:bank/vault, {PROVIDED}",
+        f"imports acme:bank/vault open, {PROVIDED}",
         "imports ntwk:theater/runtime log as func(u32) instead of func(string)",
         f"imports ntwk:theater/runtime spawn, {PROVIDED}",
         f"imports shout, {PROVIDED}",

@@ -110,7 +110,7 @@ def compiled_unchecked(actor: str, directory: Path) -> str:
     ("actor", "message"),
     [
         ("noexport", "the component does not export ntwk:theater/websocket-server (it exports nothing)"),
-        ("badimport", "the component imports acme:shop/till, which is not provided"),
+        ("badimport", "the component imports acme:shop/till ring, which is not provided"),
         (
             "wrongtype",
             "the component exports ntwk:theater/websocket-server handle-message as func(u32) -> u32",
