@@ -6,8 +6,9 @@ What the rows must be is verify.py's affair; here they are only fetched.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import apsw
 
@@ -18,6 +19,10 @@ from theater_supervisor.journal import schema
 from theater_supervisor.journal.contents import Row
 from theater_supervisor.journal.errors import JournalRefused, failure
 from theater_supervisor.journal.retention import read_checkpoint
+
+_PART_BYTES: Final = 4 * 1024 * 1024
+_ROW_OVERHEAD_BYTES: Final = 1024
+_NO_END: Final = 1 << 63
 
 
 class JournalReader:
@@ -89,14 +94,44 @@ def read(path: Path, vfs: str | None = None) -> Iterator[JournalReader]:
                 connection.close()
 
 
-def rows(path: Path, since_seq: int = 0) -> Iterator[tuple[bytes, Transition]]:
-    """Yield each transition from `since_seq` on with its hash, for showing and exporting.
+def rows(path: Path, since_seq: int = 0, until_seq: int | None = None) -> Iterator[tuple[bytes, Transition]]:
+    """Yield each transition from `since_seq` to `until_seq` with its hash, for showing, exporting, replaying.
 
-    Raises what `read` raises, and JournalRefused at the first body that cannot be read.
+    None is the head of the moment when reading begins. A part is read at a time, so that a slow consumer
+    does not hold up a live actor's write-ahead log. Raises what `read` raises, and JournalRefused at the
+    first body that is missing or cannot be read.
     """
-    with read(path) as journal:
-        for seq, hash_, body in journal.rows(since_seq):
+    last_seq = until_seq
+    expected: int | None = None
+    while last_seq is None or since_seq <= last_seq:
+        with read(path) as journal:
+            if last_seq is None:
+                head = journal.head()
+                last_seq = head[0] if head is not None else _NO_END
+            part = list(_part(journal.rows(since_seq), last_seq))
+        for seq, hash_, body in part:
+            if expected is not None and seq != expected:
+                raise _gap(path, expected, seq)
             yield hash_, _decoded(path, seq, body)
+            expected = since_seq = seq + 1
+        if not part:
+            return
+
+
+def _part(rows: Iterator[Row], last_seq: int) -> Iterator[Row]:
+    size = 0
+    for row in takewhile(lambda row: row[0] <= last_seq, rows):
+        yield row
+        size += _ROW_OVERHEAD_BYTES + len(row[2])
+        if size > _PART_BYTES:
+            return
+
+
+def _gap(path: Path, expected: int, seq: int) -> JournalRefused:
+    return JournalRefused(
+        f"{path}: after seq {expected - 1} comes seq {seq}: retention dropped what lies between just now, "
+        "or the journal is damaged: `theaterctl chain verify` tells"
+    )
 
 
 def quarantined(path: Path) -> list[Transition]:

@@ -1,0 +1,81 @@
+"""Arguments and options that several commands of theaterctl have, and how their values are read.
+
+The commands are in modules of their own; nothing here prints or ends anything.
+"""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from theater_protocol.messages import HASH_BYTES
+from theater_supervisor.errors import SupervisorError
+from theater_supervisor.manifest_tables import Limits
+
+_DEFAULTS: Final = Limits()
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+class UnknownActor(SupervisorError):
+    """There is no actor of that name under the var directory."""
+
+    exit_status = 4
+
+
+def with_actor(command: _Command) -> _Command:
+    """Give a command the argument NAME, an actor that has kept something; `actor` is its data directory."""
+    return click.argument("actor", metavar="NAME", callback=find_actor)(command)
+
+
+def with_json(command: _Command) -> _Command:
+    """Give a command the flag --json, `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def with_limits(command: _Command) -> _Command:
+    """Give a command the limits of a call, with a manifest's defaults: `call_timeout_s`, `memory_mib`."""
+    call_timeout = click.option(
+        "--call-timeout-s",
+        type=click.FloatRange(min=0, min_open=True, max=3600),
+        default=_DEFAULTS.call_timeout_s,
+        show_default=True,
+        help="The limit of a call, as limits.call_timeout_s in the manifest.",
+    )
+    memory = click.option(
+        "--memory-mib",
+        type=click.IntRange(min=1, max=4096),
+        default=_DEFAULTS.memory_mib,
+        show_default=True,
+        help="The limit of the actor's memory, as limits.memory_mib in the manifest.",
+    )
+    return call_timeout(memory(command))
+
+
+def find_actor(context: click.Context, _param: click.Parameter, name: str) -> Path:
+    """Return the directory of an actor's data. Raises UnknownActor, with what may have been meant."""
+    var: Path = context.find_root().params["var"]
+    data = var / "data"
+    names = sorted(entry.name for entry in data.iterdir() if entry.is_dir()) if data.is_dir() else []
+    if name in names:
+        return data / name
+    if not names:
+        raise UnknownActor(f"no actor named {name!r}: there is none in {data}: name the supervisor's --var")
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    raise UnknownActor(f"no actor named {name!r} in {data}: {hint}")
+
+
+def read_hash(_context: click.Context, _param: click.Parameter, text: str | None) -> bytes | None:
+    """Read a hash in hex, as a click callback."""
+    if text is None:
+        return None
+    try:
+        hash_ = bytes.fromhex(text)
+    except ValueError:
+        hash_ = b""
+    if len(hash_) != HASH_BYTES:
+        raise click.BadParameter(f"{text!r} is not {2 * HASH_BYTES} hex digits, as `chain head` prints them")
+    return hash_
