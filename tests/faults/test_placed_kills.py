@@ -38,7 +38,8 @@ def test_a_death_at_any_step_is_not_noticed(tmp_path: Path, step: str, deaths: i
 
     async def main() -> None:
         client = Remembering()
-        async with running_actor(tmp_path, compiled("counter"), command=dying(step, tmp_path, deaths)) as actor:
+        command = dying(step, tmp_path, deaths)
+        async with running_actor(tmp_path, compiled("counter"), command=command) as actor:
             connection = actor.connect(client)
             for number in range(MESSAGES):
                 actor.receive(connection, "text", f"m{number}")
@@ -58,7 +59,8 @@ def test_a_delivery_that_three_workers_die_on_is_quarantined(tmp_path: Path) -> 
 
     async def main() -> None:
         killer, other = Remembering(), Remembering()
-        async with running_actor(tmp_path, compiled("counter"), command=dying("mid-call", tmp_path, 3)) as actor:
+        command = dying("mid-call", tmp_path, 3)
+        async with running_actor(tmp_path, compiled("counter"), command=command) as actor:
             first, second = actor.connect(killer), actor.connect(other)
             actor.receive(second, "text", "hello")
             assert await other.has(1) == ["1 hello"]

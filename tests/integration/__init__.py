@@ -1,0 +1,1 @@
+"""A real supervisor, or a real gateway, and real clients."""

@@ -219,7 +219,7 @@ class Rig:
 
     async def until_idle(self) -> None:
         """Wait until no connection, no task and no slot of one is left."""
-        while self.gateway.open_connections or self._tasks() > self.idle_tasks:  # noqa: ASYNC110
+        while self.gateway.connections or self._tasks() > self.idle_tasks:
             await trio.sleep(0.005)
         assert not self.service.open
         for connection in self.service.clients:

@@ -74,7 +74,9 @@ class Running:
             return await self.process.wait()
 
 
-def write_manifest(directory: Path, name: str, component: str | Path, extra: str = "", **config: object) -> None:
+def write_manifest(
+    directory: Path, name: str, component: str | Path, extra: str = "", **config: object
+) -> None:
     """Write a manifest that serves a test component on a free port."""
     path = component if isinstance(component, Path) else build(component)
     settings = {"port": 0, **config}
@@ -145,8 +147,7 @@ async def close_code(connection: WebSocketConnection) -> int:
             while True:
                 await connection.get_message()
         except ConnectionClosed as closed:
-            assert closed.reason is not None
-            return closed.reason.code
+            return closed.reason.code if closed.reason else 1006
 
 
 def _share_cache(var: Path) -> None:
@@ -163,9 +164,7 @@ async def _watch_output(running: Running, task_status: trio.TaskStatus[None]) ->
     started = False
     async for chunk in running.process.stdout:
         output += chunk
-        running.urls |= {
-            name: url for name, url in re.findall(r"^([a-z0-9-]+) on (ws://\S+)$", output.decode(), re.MULTILINE)
-        }
+        running.urls |= dict(re.findall(r"^([a-z0-9-]+) on (ws://\S+)$", output.decode(), re.MULTILINE))
         if not started and len(running.urls) == expected:
             started = True
             task_status.started()

@@ -269,7 +269,7 @@ def test_fifty_handshakes_at_once_fill_exactly_ten_places() -> None:
             async with trio.open_nursery() as nursery:
                 for _ in range(50):
                     nursery.start_soon(one)
-                while len(accepted) + len(refused) < 50:  # noqa: ASYNC110
+                while len(accepted) + len(refused) < 50:
                     await trio.sleep(0.005)
                 assert (len(accepted), len(refused)) == (10, 40)
                 assert all(head.startswith(b"HTTP/1.1 503 ") for head in refused)

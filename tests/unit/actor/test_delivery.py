@@ -13,10 +13,12 @@ SMALL = WindowLimits(actor_events=8, connection_events=3, in_flight_events=4)
 
 
 def answer(deliver: Deliver) -> Result:
+    """A good result."""
     return Result(deliver.delivery, "ok", None, (), None, Unchanged())
 
 
 def window_of(*texts: str, limits: WindowLimits = SMALL) -> DeliveryWindow:
+    """A window with these texts of connection 1."""
     window = DeliveryWindow(limits)
     for text in texts:
         window.offer(1, "text", 0, text)
@@ -24,6 +26,7 @@ def window_of(*texts: str, limits: WindowLimits = SMALL) -> DeliveryWindow:
 
 
 def payloads(delivers: list[Deliver]) -> list[object]:
+    """What the deliveries carry."""
     return [deliver.payload for deliver in delivers]
 
 

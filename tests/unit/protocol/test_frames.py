@@ -40,7 +40,9 @@ TO_WORKER: list[ToWorker] = [
 FROM_WORKER: list[FromWorker] = [
     Ready(HASH, True),
     Result(1, "ok", None, (), None, Changed(None)),
-    Result(2, "ok", None, (Reply("text", ""), Reply("binary", b"b"), Reply("close", None)), HASH, Changed(b"s")),
+    Result(
+        2, "ok", None, (Reply("text", ""), Reply("binary", b"b"), Reply("close", None)), HASH, Changed(b"s")
+    ),
     Result(3, "ok", None, (Reply("ping", b"1"), Reply("pong", b"2")), HASH, Deferred()),
     Result(4, "err", "no such room", (), HASH, Unchanged()),
     Result(5, "trap", "unreachable", (), HASH, Deferred()),
@@ -50,6 +52,7 @@ SCHEMA = Validator((importlib.resources.files("theater_protocol") / "frames.cddl
 
 
 def wire(frames: list[ToWorker] | list[FromWorker]) -> bytes:
+    """The frames as bytes."""
     return b"".join(framing.encode_frame(messages.to_item(frame)) for frame in frames)
 
 
@@ -170,7 +173,9 @@ def test_an_empty_frame_is_refused() -> None:
         framing.FrameDecoder().feed(bytes(4))
 
 
-@pytest.mark.parametrize("frame", [Deliver(1, 1, "text", 5, b"x"), Deliver(1, 1, "connect", 5, "x")], ids=repr)
+@pytest.mark.parametrize(
+    "frame", [Deliver(1, 1, "text", 5, b"x"), Deliver(1, 1, "connect", 5, "x")], ids=repr
+)
 def test_a_payload_that_does_not_fit_is_our_mistake(frame: Deliver) -> None:
     """Encoding refuses what the other side would have to refuse."""
     with pytest.raises(LocalProtocolError):
@@ -179,7 +184,7 @@ def test_a_payload_that_does_not_fit_is_our_mistake(frame: Deliver) -> None:
 
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused_or_mean_one_thing(data: bytes) -> None:
-    """Whatever decodes encodes to the same bytes again; the rest raises RemoteProtocolError and nothing else."""
+    """Whatever decodes encodes to the same bytes again; all else is a RemoteProtocolError."""
     try:
         item = cbor.decode(data)
     except RemoteProtocolError:

@@ -1,0 +1,3 @@
+// The malformed actor in the interface's older spelling.
+#define OLDER_SHAPE
+#include "malformed.c"
