@@ -50,9 +50,7 @@ def verification(verdict: verify.Verdict) -> str:
     lines = []
     if verdict.fault is not None:
         lines.append(f"{verdict.actor or '?'}: seq {verdict.fault.seq}: {verdict.fault.what}")
-        lines.append(
-            f"{_events(verdict.events)} before it verified" if verdict.events else "nothing verified"
-        )
+        lines.append(f"{_events(verdict.events)} verified up to there")
     else:
         lines.append(
             f"{verdict.actor}: {_events(verdict.events)} verified, seq {verdict.first_seq} to {last_seq}"
@@ -74,7 +72,7 @@ def replaying(actor: str, verdict: replay.Verdict) -> str:
     before = " before it" if verdict.divergence is not None else ""
     lines.append(
         f"{actor}: {_events(verdict.identical)}{before} replayed bit-identically{span}, "
-        f"in {verdict.instances} {'instance' if verdict.instances == 1 else 'instances'}"
+        f"in {'1 instance' if verdict.instances == 1 else f'{verdict.instances} instances'}"
     )
     if verdict.quarantined:
         lines.append(f"{_events(verdict.quarantined)} with outcome poison not run: workers died on them")

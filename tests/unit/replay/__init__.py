@@ -1,0 +1,1 @@
+"""Tests of replay: where it begins and what it compares."""
