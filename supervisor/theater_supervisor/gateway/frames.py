@@ -1,0 +1,110 @@
+"""A short way for the common frame: whole, small, unfragmented text and binary.
+
+wsproto remains the judge of everything else: control frames, fragments, extensions, large frames and every
+broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+SHORT_BYTES: Final = 64 * 1024
+
+_FIN_TEXT: Final = 0x81
+_FIN_BINARY: Final = 0x82
+_FIN_MESSAGES: Final = (_FIN_TEXT, _FIN_BINARY)
+_MASKED: Final = 0x80
+_FIN: Final = 0x80
+_OPCODE: Final = 0x0F
+_FIRST_CONTROL: Final = 0x08
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Bytes for wsproto: frames, whole or in pieces."""
+
+    data: bytes
+
+
+Piece = str | bytes | Passed
+
+
+class FrameSplitter:
+    """Cuts what a client sends into messages taken the short way and bytes for wsproto.
+
+    At most a header and `short_bytes` are held, and only of a frame that may take the short way; the rest is
+    passed as it comes. A message taken is never longer than `short_bytes`.
+    """
+
+    def __init__(self, short_bytes: int = SHORT_BYTES) -> None:
+        self._short_bytes = min(short_bytes, 0xFFFF)
+        self._held = b""
+        self._passing_bytes = 0
+        self._in_message = False
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Return the messages (text is str, binary is bytes) and the bytes for wsproto, in order."""
+        if self._held:
+            data = self._held + data
+        pieces: list[Piece] = []
+        at, size = 0, len(data)
+        while at < size:
+            if self._passing_bytes:
+                end = min(size, at + self._passing_bytes)
+                self._passing_bytes -= end - at
+                pieces.append(Passed(data[at:end]))
+                at = end
+                continue
+            if size - at < 2:
+                break
+            first, second = data[at], data[at + 1]
+            length, head = second & 0x7F, 6
+            if length >= 126:
+                head = 8 if length == 126 else 14
+                if size - at < head:
+                    break
+                length = int.from_bytes(data[at + 2 : at + head - 4], "big")
+            if not self._is_short(first, second, length):
+                self._passing_bytes = head + length
+                continue
+            end = at + head + length
+            if end > size:
+                break
+            message = _message(first, data[at + head - 4 : at + head], data[at + head : end])
+            pieces.append(Passed(data[at:end]) if message is None else message)
+            at = end
+        self._held = data[at:] if at < size else b""
+        return pieces
+
+    def _is_short(self, first: int, second: int, length: int) -> bool:
+        if first in _FIN_MESSAGES and second & _MASKED and not self._in_message:
+            return length <= self._short_bytes
+        if first & _OPCODE < _FIRST_CONTROL:
+            self._in_message = not first & _FIN
+        return False
+
+
+def message_frame(message: str | bytes) -> bytes:
+    """Make a server's frame of a whole message."""
+    if isinstance(message, str):
+        first, payload = _FIN_TEXT, message.encode()
+    else:
+        first, payload = _FIN_BINARY, message
+    length = len(payload)
+    if length < 126:
+        return bytes((first, length)) + payload
+    if length <= 0xFFFF:
+        return bytes((first, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + length.to_bytes(8, "big") + payload
+
+
+def _message(first: int, key: bytes, masked: bytes) -> str | bytes | None:
+    """Unmask a payload; None for text that is not UTF-8, which wsproto is to refuse."""
+    length = len(masked)
+    mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+    payload = (int.from_bytes(masked, "little") ^ mask).to_bytes(length, "little")
+    if first == _FIN_BINARY:
+        return payload
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
