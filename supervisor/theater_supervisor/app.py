@@ -19,7 +19,7 @@ from theater_supervisor.actor.compile import Compiled
 from theater_supervisor.actor.incarnation import Deadlines
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.prepare import prepare
-from theater_supervisor.errors import SupervisorError
+from theater_supervisor.errors import CriticalActorHeld, SupervisorError
 from theater_supervisor.gateway.listener import Gateway
 from theater_supervisor.gateway.routes import Route
 from theater_supervisor.journal.lock import acquire
@@ -65,9 +65,11 @@ async def serve(
         ports = await bind_ports(manifests)
         stack.push_async_callback(ports.aclose)
         compiled = await prepare(manifests, var / "cache")
+        # However many workers are to be started at once, the host has them one for each core.
+        starts = trio.CapacityLimiter(os.cpu_count() or 1)
         actors = {
             manifest.name: await stack.enter_async_context(
-                _open_actor(manifest, compiled[manifest.name], var, debug=debug, echo=echo)
+                _open_actor(manifest, compiled[manifest.name], var, starts, debug=debug, echo=echo)
             )
             for manifest in manifests
         }
@@ -76,7 +78,13 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _open_actor(
-    manifest: Manifest, compiled: Compiled, var: Path, *, debug: bool, echo: Callable[[str], None] | None
+    manifest: Manifest,
+    compiled: Compiled,
+    var: Path,
+    starts: trio.CapacityLimiter,
+    *,
+    debug: bool,
+    echo: Callable[[str], None] | None,
 ) -> AsyncIterator[Actor]:
     data, logs = var / "data" / manifest.name, var / "log"
     try:
@@ -97,20 +105,25 @@ async def _open_actor(
             retention=Retention(manifest.journal.keep_events, manifest.journal.keep_days),
         )
         try:
-            yield Actor(_spec(manifest, compiled), journal, log)
+            yield Actor(_spec(manifest, compiled), journal, log, starts)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_S):
                 await journal.aclose()
 
 
 def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
-    limits = manifest.limits
+    limits, restart = manifest.limits, manifest.restart
     return ActorSpec(
         manifest.name,
         str(compiled.path),
         compiled.component_sha256,
         Limits(round(limits.call_timeout_s * 1_000_000), limits.memory_mib * _MIB),
-        Deadlines(answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S),
+        Deadlines(
+            start_s=restart.start_timeout_s,
+            answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S,
+            stop_s=restart.stop_timeout_s,
+        ),
+        restart=restart,
     )
 
 
@@ -139,7 +152,8 @@ async def _run(
                     actors_running.start_soon(actor.run)
                 await nursery.start(gateway.serve, ports.listeners)
                 _announce(manifests, ports, announce)
-                _log.info("stopping", reason=signal.Signals(await anext(signals)).name)
+                cause = await _cause_to_stop(signals, actors)
+                _log.info("stopping", reason=str(cause))
                 nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
                 await gateway.drain(grace_s=DRAIN_S)
                 for actor in actors.values():
@@ -147,6 +161,28 @@ async def _run(
                 actors_running.cancel_scope.deadline = trio.current_time() + STOP_S
             nursery.cancel_scope.cancel()
     _log.info("stopped")
+    if isinstance(cause, CriticalActorHeld):
+        raise cause
+
+
+async def _cause_to_stop(signals: AsyncIterator[int], actors: Mapping[str, Actor]) -> str | CriticalActorHeld:
+    """Wait for a signal, or until a critical actor is held."""
+    causes: list[str | CriticalActorHeld] = []
+
+    async def signalled() -> None:
+        causes.append(signal.Signals(await anext(signals)).name)
+        nursery.cancel_scope.cancel()
+
+    async def failed(actor: Actor) -> None:
+        await actor.wait_failed()
+        causes.append(CriticalActorHeld(f"the critical actor {actor.name} is held: it dies too often"))
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(signalled)
+        for actor in actors.values():
+            nursery.start_soon(failed, actor)
+    return causes[0]
 
 
 async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

@@ -12,6 +12,12 @@ class SupervisorError(Exception):
     exit_status = 70  # EX_SOFTWARE
 
 
+class CriticalActorHeld(SupervisorError):
+    """An actor whose manifest calls it critical dies again and again."""
+
+    exit_status = 80
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a manifest: `file: key: what (hint)`."""

@@ -16,6 +16,8 @@ CLIENTS = 4
 OUTSTANDING = 8
 KILLS = repeats(1000)
 SEED = 20261122
+# So many deaths are no reason to hold the actor here.
+RESTART = "[restart]\nintensity = 10000\nbackoff_max_s = 0.05"
 
 
 class CountingClient:
@@ -71,7 +73,7 @@ async def kill_repeatedly(running: Running, kills: int, stop: trio.Event) -> Non
 @pytest.mark.timeout(1800 if FULL else 240)
 def test_random_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """0 messages lost, 0 doubled, 0 connections dropped; the chain verifies and its count is the clients'."""
-    write_manifest(tmp_path, "counter", "counter")
+    write_manifest(tmp_path, "counter", "counter", RESTART)
 
     async def main() -> None:
         async with supervisor(tmp_path, "--log-level", "warning") as running:

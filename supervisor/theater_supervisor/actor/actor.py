@@ -7,6 +7,7 @@ Client, and nothing of frames or pipes. Everything it must not lose is in its jo
 import itertools
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,25 +25,28 @@ from theater_protocol.messages import (
     Start,
     Unchanged,
 )
+from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow, WindowLimits
-from theater_supervisor.actor.incarnation import Deadlines, Doorbell, Exit, Incarnation, InitFailed
+from theater_supervisor.actor.doorbell import Doorbell
+from theater_supervisor.actor.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
+from theater_supervisor.actor.incarnation import Deadlines, Incarnation, InitError
+from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.process import WORKER_COMMAND
-from theater_supervisor.actor.restart import Backoff
+from theater_supervisor.actor.restart import Hold, backoff_s
 from theater_supervisor.actor.transition import Batch, to_batch
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Journal, JournalFailed
+from theater_supervisor.manifest_tables import RestartPolicy
 
+CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_TRY_AGAIN_LATER = 1013
-RETRY_AFTER_S = 5
-
-_RECOVERY_BACKOFF = Backoff(initial_s=0.5, max_s=10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorSpec:
-    """What an actor runs: its compiled component and the limits of a call."""
+    """What an actor runs: its compiled component, the limits of a call, and when it is restarted."""
 
     name: str
     compiled_path: str
@@ -50,33 +54,43 @@ class ActorSpec:
     limits: Limits
     deadlines: Deadlines = field(default_factory=Deadlines)
     window: WindowLimits = field(default_factory=WindowLimits)
-    backoff: Backoff = field(default_factory=Backoff)
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
     command: Sequence[str] = WORKER_COMMAND
+
+    def start_frame(self, seed: bytes, state: bytes | None) -> Start:
+        """Return what a worker is told first."""
+        return Start(self.name, self.compiled_path, self.component_sha256, self.limits, seed, state)
 
 
 class Actor:
-    """A named component with state. Implements exchange.Service; `run` it in a nursery."""
+    """A named component with state. Implements exchange.Service; `run` it in a nursery.
 
-    def __init__(self, spec: ActorSpec, journal: Journal, log: ActorLog) -> None:
+    `starts` bounds how many workers, of all actors that share it, are being started at one time.
+    """
+
+    def __init__(
+        self, spec: ActorSpec, journal: Journal, log: ActorLog, starts: trio.CapacityLimiter | None = None
+    ) -> None:
+        self.outcomes: Counter[str] = Counter()
         self._spec = spec
         self._journal = journal
         self._log = log
         self._event_log = structlog.get_logger().bind(actor=spec.name)
-        self._clients: dict[int, Client] = {}
-        self._room_waiters: dict[int, trio.Event] = {}
+        self.lifecycle = Lifecycle(spec.restart, self._event_log)
+        self._clients = Clients()
         self._bell = Doorbell()
         self._stopping = trio.Event()
-        self._unavailable = False
+        self._failed = trio.Event()
+        self._starts = starts or trio.CapacityLimiter(1)
         self._number = 0
         self._worker: Incarnation | None = None
         self._ready = trio.Event()
-        self._fruitless = 0
         self._boundary: Entry | None = None
         self._last_at_us = journal.last_at_us
         self._next_connection = 1
         self._window = DeliveryWindow(spec.window)
         self._state_hash: bytes | None = None
-        self._resume()
+        self._go_on_from_journal()
 
     # What the gateway calls (exchange.Service).
 
@@ -88,7 +102,7 @@ class Actor:
     @property
     def retry_after_s(self) -> int | None:
         """None while clients are welcome, else how long a refused one should wait."""
-        return RETRY_AFTER_S if self._unavailable or self._stopping.is_set() else None
+        return RETRY_AFTER_S if self._stopping.is_set() else self.lifecycle.retry_after_s
 
     def connect(self, client: Client) -> int:
         """Take on an accepted client; its `connect` is queued. Returns its connection id."""
@@ -97,7 +111,7 @@ class Actor:
         if self.retry_after_s is not None:
             client.end(CLOSE_TRY_AGAIN_LATER, "try again later")
             return connection
-        self._clients[connection] = client
+        self._clients.add(connection, client)
         self._offer(connection, "connect", None)
         return connection
 
@@ -112,16 +126,12 @@ class Actor:
 
     async def room(self, connection: int) -> None:
         """Wait until another event of this connection fits."""
-        while not self._window.has_room(connection):
-            waiter = self._room_waiters.setdefault(connection, trio.Event())
-            await waiter.wait()
+        await self._clients.wait(connection, self.has_room)
 
     def disconnect(self, connection: int) -> None:
         """Queue the `close` of a connection that is gone; nothing when it was given up before."""
-        if self._clients.pop(connection, None) is not None:
+        if self._clients.remove(connection):
             self._offer(connection, "close", None)
-        if waiter := self._room_waiters.pop(connection, None):
-            waiter.set()
 
     # What the application calls.
 
@@ -134,79 +144,109 @@ class Actor:
         """Wait until a worker has been ready for the first time."""
         await self._ready.wait()
 
+    async def wait_failed(self) -> None:
+        """Wait until the actor is held although its manifest calls it critical."""
+        await self._failed.wait()
+
     async def run(self) -> None:
-        """Keep a worker on the events until stop; each one that ends is replaced."""
-        while True:
-            ended = await self._run_worker()
-            if self._stopping.is_set() and not len(self._window):
-                return
-            await self._after(ended)
+        """Keep a worker on the events until stop; each one that ends is replaced as the policy says."""
+        while await self._worker_due():
+            self.lifecycle.starting()
+            await self._after(await self._run_worker())
 
     def stop(self) -> None:
         """Take no more clients, handle what is queued, then end the worker: `run` returns."""
         self._stopping.set()
         if self._worker:
             self._worker.stop()
+        elif self.lifecycle.resting:
+            self.lifecycle.wake()
+        else:
+            self.lifecycle.try_now()
+
+    def pause(self) -> None:
+        """Close every connection, handle what is queued, then end the worker, until resume."""
+        self.lifecycle.pause()
+        for connection in self._clients.end_all(CLOSE_GOING_AWAY, "the actor was stopped"):
+            self._offer(connection, "close", None)
+        if self._worker:
+            self._worker.stop()
+
+    def resume(self) -> None:
+        """Start the actor again after pause, with no death held against it."""
+        self.lifecycle.resume()
+        if self._worker:
+            self._worker.stop(drain=False)
+
+    def reset(self) -> None:
+        """Forget all deaths; an actor that waits, is held or has ended starts afresh."""
+        self.lifecycle.reset()
+
+    def restart_worker(self) -> None:
+        """Replace the worker once it has answered what it has in hand; without one, start one now."""
+        if self._worker:
+            self._worker.stop(drain=False)
+        else:
+            self.lifecycle.try_now()
 
     # Workers.
+
+    async def _worker_due(self) -> bool:
+        """Wait until a worker is to be started; False when there will be none any more."""
+        while True:
+            if self._stopping.is_set() and (self.lifecycle.resting or not len(self._window)):
+                return False
+            if self.lifecycle.due():
+                return True
+            await self.lifecycle.wait()
 
     async def _run_worker(self) -> Exit:
         self._number += 1
         seed = secrets.token_bytes(32)
-        start = Start(
-            self._spec.name,
-            self._spec.compiled_path,
-            self._spec.component_sha256,
-            self._spec.limits,
-            seed,
-            self._journal.state,
-        )
         self._boundary = self._boundary_entry(seed)
         self._worker = Incarnation(
             self._number,
-            start,
+            self._spec.start_frame(seed, self._journal.state),
             self._window,
             self._bell,
             self._commit,
             self._log,
             self._spec.deadlines,
             self._spec.command,
+            self._starts,
         )
-        self._worker.stopping = self._stopping.is_set()
+        if self._stopping.is_set():
+            self._worker.stop()
         try:
             return await self._worker.run(self._on_ready)
         # The actor is the failure boundary: a mistake of ours in here must not take other actors along.
         except Exception as exc:
             self._event_log.exception("actor_broken", incarnation=self._number)
-            return Exit(f"internal error: {exc}")
+            return Exit(SupervisorFault(str(exc) or repr(exc)))
         finally:
             self._worker = None
 
     def _on_ready(self, ready: Ready) -> None:
         self._ready.set()
+        self.lifecycle.ready()
         self._event_log.info("worker_ready", incarnation=self._number, pid=self.worker_pid)
         if ready.exports_init and not self._journal.initialised:
             self._window.offer_init(self._spec.name, self._now_us())
 
     async def _after(self, ended: Exit) -> None:
-        """Settle what a worker's end leaves behind and wait before the next one."""
-        self._fruitless += 1
-        if ended.journal_failure is not None:
-            await self._recover_journal(ended.journal_failure)
-            return
-        poison = self._window.worker_lost(blame=ended.blame)
-        if poison is not None:
-            try:
-                await self._quarantine(poison)
-            except JournalFailed as exc:
-                await self._recover_journal(exc)
-                return
-        delay_s = self._spec.backoff.delay_s(self._fruitless - 1)
-        self._event_log.warning(
-            "worker_ended", incarnation=self._number, reason=ended.reason, next_try_s=delay_s
-        )
-        with trio.move_on_after(delay_s):
-            await self._stopping.wait()
+        """Settle what a worker's end leaves behind, and take up what is decided about the next one."""
+        lines = self._log.last_lines(self._number, LINES_KEPT)
+        decision = self.lifecycle.ended(self._number, ended, self._window.describe_in_flight(), lines)
+        if isinstance(ended.how, ResultsNotStored):
+            await self._recover_journal(ended.how.failure)
+        elif poison := self._window.worker_lost(blame=ended.blame):
+            await self._quarantine(poison)
+        # Without clients the events stay: what was charged for deaths is not forgotten from probe to probe.
+        if self.lifecycle.resting and len(self._clients):
+            self._give_up_clients(CLOSE_TRY_AGAIN_LATER, "try again later")
+            self._go_on_from_journal()
+        if isinstance(decision, Hold) and self._spec.restart.critical:
+            self._failed.set()
 
     # Commits.
 
@@ -220,12 +260,12 @@ class Actor:
         self._settle(len(results))
         self._release(batch)
         if deliveries[0].kind == "init" and results[0].outcome != "ok":
-            raise InitFailed(results[0].detail)
-        self._fruitless = 0
+            raise InitError(results[0].detail)
 
     def _release(self, batch: Batch) -> None:
         """Let out what a committed batch did: the only place where replies leave an actor."""
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+            self.outcomes[result.outcome] += 1
             if result.outcome == "ok":
                 client = self._clients.get(deliver.connection) if result.replies else None
                 if client is not None:
@@ -248,7 +288,11 @@ class Actor:
         entry = Entry(
             deliver.at_us, deliver.kind, deliver.connection, deliver.payload, "poison", (), self._state_hash
         )
-        await self._journal.commit((entry,), Unchanged())
+        try:
+            await self._journal.commit((entry,), Unchanged())
+        except JournalFailed as exc:
+            await self._recover_journal(exc)
+            return
         self._settle(1)
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         self._fail(deliver, "poison", f"{self._spec.window.deaths} workers in a row died on it")
@@ -257,24 +301,18 @@ class Actor:
         self._window.settle(count)
         self._bell.ring()
         # As many as there are places, longest waiting first; all when no delivery is left to wake them later.
-        wake = count if len(self._window) else len(self._room_waiters)
-        for connection in list(itertools.islice(self._room_waiters, wake)):
-            self._room_waiters.pop(connection).set()
+        self._clients.wake(count if len(self._window) else None)
 
     # The journal's failures.
 
-    async def _recover_journal(self, failure: JournalFailed) -> None:
+    async def _recover_journal(self, failure: Exception) -> None:
         """Close every connection, wait until the journal works again, go on from what it has."""
-        self._unavailable = True
+        self.lifecycle.recovering()
         self._event_log.error("journal_failed", reason=str(failure))
         self._log.mark(self._number, f"stopped: {failure}")
-        clients, self._clients = self._clients, {}
-        for client in clients.values():
-            client.end(CLOSE_INTERNAL_ERROR, "internal error")
-        self._window = DeliveryWindow(self._spec.window)
-        self._wake_all_waiters()
+        self._give_up_clients(CLOSE_INTERNAL_ERROR, "internal error")
         for attempt in itertools.count(1):
-            with trio.move_on_after(_RECOVERY_BACKOFF.delay_s(attempt)):
+            with trio.move_on_after(backoff_s(attempt, initial_s=0.5, factor=2, max_s=10)):
                 await self._stopping.wait()
                 return
             try:
@@ -283,22 +321,23 @@ class Actor:
                 self._event_log.warning("journal_still_failing", reason=str(exc))
                 continue
             self._event_log.info("journal_recovered")
-            self._resume()
-            self._unavailable = False
+            self._go_on_from_journal()
+            self.lifecycle.recovered()
             return
 
-    def _resume(self) -> None:
-        """Start from what the journal has: connections it still counts as open get their close first."""
+    # Giving up and going on.
+
+    def _give_up_clients(self, code: int, reason: str) -> None:
+        """Close every connection and drop the events, whose answers nobody can get any more."""
         self._window = DeliveryWindow(self._spec.window)
+        self._clients.end_all(code, reason)
+
+    def _go_on_from_journal(self) -> None:
+        """Start from what the journal has: connections it still counts as open get their close first."""
         self._state_hash = self._journal.state_hash
         self._next_connection = max(self._next_connection, self._journal.next_connection)
         for connection in self._journal.open_connections:
             self._offer(connection, "close", None)
-
-    def _wake_all_waiters(self) -> None:
-        waiters, self._room_waiters = self._room_waiters, {}
-        for waiter in waiters.values():
-            waiter.set()
 
     # Events.
 

@@ -75,6 +75,15 @@ class DeliveryWindow:
         """How many deliveries the worker has and has not had committed."""
         return self._in_flight.events
 
+    def describe_in_flight(self) -> str:
+        """Say what the worker has, oldest first and without payloads: "" when it has nothing."""
+        if not self._in_flight.events:
+            return ""
+        head = self._queue[0].deliver
+        of = f" of connection {head.connection}" if head.connection else ""
+        more = f" and {self._in_flight.events - 1} more" if self._in_flight.events > 1 else ""
+        return f"{head.kind}{of} (delivery {head.delivery}){more}"
+
     def has_room(self, connection: int) -> bool:
         """Say whether another event of this connection is within the bounds."""
         if not self._total.below(self.limits.actor_events, self.limits.actor_bytes):

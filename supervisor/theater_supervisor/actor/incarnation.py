@@ -5,17 +5,35 @@ Holds no state of the actor: what a result means and when the next worker starts
 
 import contextlib
 import math
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
 from theater_supervisor.actor.delivery import DeliveryWindow
+from theater_supervisor.actor.doorbell import Doorbell
+from theater_supervisor.actor.exit import (
+    CannotStart,
+    Exit,
+    ExitClass,
+    Exited,
+    Hung,
+    InitFailed,
+    OutOfMemory,
+    ProtocolBroken,
+    ResultsNotStored,
+    Signalled,
+    StartTimeout,
+    Stopped,
+)
 from theater_supervisor.actor.link import Link
 from theater_supervisor.actor.logs import ActorLog, LineDecoder
-from theater_supervisor.actor.process import WORKER_COMMAND, WorkerProcess, describe_exit, spawn
+from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
+from theater_supervisor.actor.process import WorkerProcess, describe_exit, spawn
 from theater_supervisor.actor.transition import committable
 from theater_supervisor.journal.store import JournalFailed
 
@@ -24,51 +42,28 @@ _LOG_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a worker may take. `answer_s` is for one delivery and lies above the call's own limit."""
+    """How long a worker may take.
+
+    `answer_s` is for one delivery and lies above the call's own limit; `stop_s` is from being told to stop
+    until it is made to, `exit_s` from the end of its pipe, or a signal, until the process has ended.
+    """
 
     start_s: float = 10.0
     answer_s: float = 7.0
+    stop_s: float = 5.0
     exit_s: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a worker's life ended.
-
-    `blame` says that the delivery it had in hand may be the cause; `journal_failure` that storing its results
-    failed, which is no fault of the worker.
-    """
-
-    reason: str
-    blame: bool = False
-    journal_failure: JournalFailed | None = None
-
-
-class InitFailed(Exception):
-    """The actor's `init` did not succeed, so there is nothing to give its events to."""
-
-
-class Doorbell:
-    """Wakes the one task that waits for something to do; a ring is never lost."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-
-    def ring(self) -> None:
-        """Wake the waiter, now or when it next waits."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Wait for a ring and take it."""
-        await self._event.wait()
-        self._event = trio.Event()
+class InitError(Exception):
+    """The actor's `init` did not succeed; the message is its own."""
 
 
 class Incarnation:
     """The n-th worker of an actor. `run` it once.
 
     `commit` gets results that can be committed together, in order, and returns once they are. It raises
-    RemoteProtocolError when they cannot be believed, JournalFailed when they cannot be stored, InitFailed.
+    RemoteProtocolError when they cannot be believed, JournalFailed when they cannot be stored, InitError.
+    `starts` bounds how many workers are being started at one time.
     """
 
     def __init__(
@@ -80,10 +75,10 @@ class Incarnation:
         commit: Callable[[list[Result]], Awaitable[None]],
         log: ActorLog,
         deadlines: Deadlines,
-        command: Sequence[str] = WORKER_COMMAND,
+        command: Sequence[str],
+        starts: trio.CapacityLimiter,
     ) -> None:
         self.pid: int | None = None
-        self.stopping = False
         self._number = number
         self._start_frame = start
         self._window = window
@@ -92,58 +87,97 @@ class Incarnation:
         self._log = log
         self._deadlines = deadlines
         self._command = command
-        self._blame = False
-        self._journal_failure: JournalFailed | None = None
-        self._answer_scope = trio.CancelScope()
+        self._starts = starts
+        self._out_of_memory = OutOfMemoryCounter()
+        self._stopping: Literal["no", "drained", "now"] = "no"
+        self._stop_sent = False
+        self._ready_at_s: float | None = None
+        self._answer_by_s = math.inf
+        self._stop_by_s = math.inf
+        self._patience = trio.CancelScope()
 
     async def run(self, on_ready: Callable[[Ready], None]) -> Exit:
         """Run the worker from spawn to exit; its log lines are in the log before this returns."""
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                process = await stack.enter_async_context(spawn(self._command))
-            except OSError as exc:
-                return Exit(f"cannot start a worker: {exc}")
-            self.pid = process.pid
-            return await self._live(process, on_ready)
+        await self._starts.acquire_on_behalf_of(self)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    process = await stack.enter_async_context(spawn(self._command))
+                except OSError as exc:
+                    return self._cannot_start(exc)
+                self.pid = process.pid
+                return await self._live(process, on_ready)
+        finally:
+            self._start_is_over()
 
-    def stop(self) -> None:
-        """Let the worker finish what it was given, then end it."""
-        self.stopping = True
+    def stop(self, *, drain: bool = True) -> None:
+        """Let the worker finish what it has, or with `drain` all that is queued, then end it."""
+        if self._stopping != "now":
+            self._stopping = "drained" if drain else "now"
         self._bell.ring()
 
+    def _cannot_start(self, error: OSError) -> Exit:
+        how = CannotStart(str(error))
+        self._log.mark(self._number, str(how))
+        return Exit(how)
+
+    def _start_is_over(self) -> None:
+        with contextlib.suppress(RuntimeError):  # given back before
+            self._starts.release_on_behalf_of(self)
+
     async def _live(self, process: WorkerProcess, on_ready: Callable[[Ready], None]) -> Exit:
-        born = trio.current_time()
+        born_s = trio.current_time()
+        kills = self._out_of_memory.read()
         self._log.mark(self._number, f"spawned pid {process.pid}")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pump_log, process)
-            reason = await self._converse(process, on_ready)
-            await self._await_exit(process)
+            verdict = await self._converse(process, on_ready)
+            await self._await_exit(process, verdict)
+            ended_s = trio.current_time()
             # A process that inherited the worker's stderr must not hold its end up.
-            nursery.cancel_scope.deadline = trio.current_time() + self._deadlines.exit_s
+            nursery.cancel_scope.deadline = ended_s + self._deadlines.exit_s
         self.pid = None
-        ended = describe_exit(process.returncode, trio.current_time() - born)
-        text = f"{ended}: {reason}" if reason else ended
-        self._log.mark(self._number, text)
-        return Exit(text, self._blame, self._journal_failure)
+        how = verdict or self._own_exit(process, kills)
+        self._log.mark(self._number, self._last_words(process, how, ended_s - born_s))
+        ready_s = None if self._ready_at_s is None else ended_s - self._ready_at_s
+        return Exit(how, process.pid, ended_s - born_s, ready_s, blame=ready_s is not None and _to_blame(how))
 
-    async def _converse(self, process: WorkerProcess, on_ready: Callable[[Ready], None]) -> str:
+    def _own_exit(self, process: WorkerProcess, kills_before: int) -> ExitClass:
+        """Find out how a worker ended that nobody had to end for a reason of ours."""
+        if self._stop_sent and (process.returncode == 0 or process.signalled):
+            return Stopped(forced=process.signalled)
+        if process.signalled or process.returncode is None:
+            return ProtocolBroken("its pipe ended, but it did not")
+        if process.returncode >= 0:
+            return Exited(process.returncode)
+        if -process.returncode == signal.SIGKILL and self._out_of_memory.read() > kills_before:
+            return OutOfMemory()
+        return Signalled(-process.returncode)
+
+    def _last_words(self, process: WorkerProcess, how: ExitClass, lived_s: float) -> str:
+        words = describe_exit(process.returncode, lived_s)
+        if isinstance(how, Exited | Signalled | Stopped):
+            return words if self._ready_at_s is not None else f"{words}, before it was ready"
+        return f"{words}: {how}"
+
+    async def _converse(self, process: WorkerProcess, on_ready: Callable[[Ready], None]) -> ExitClass | None:
+        """Talk to the worker to the end; return why it has to go, None when it goes by itself."""
         link = Link(process.stdin, process.stdout)
         early = await self._await_ready(link, on_ready)
-        if isinstance(early, str):
-            process.kill()
+        self._start_is_over()
+        if not isinstance(early, list):
             return early
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feed, link)
             nursery.start_soon(self._watch_exit, process)
-            reason = await self._receive(link, early)
-            if self._answer_scope.cancelled_caught and process.returncode is not None:
-                reason = "its pipe was left open"
+            verdict = await self._receive(link, early)
             nursery.cancel_scope.cancel()
-        if reason:
-            process.kill()
-        return reason
+        # The pipe that nobody answered on may be held open by another process.
+        return None if isinstance(verdict, Hung) and process.returncode is not None else verdict
 
-    async def _await_ready(self, link: Link, on_ready: Callable[[Ready], None]) -> list[FromWorker] | str:
+    async def _await_ready(
+        self, link: Link, on_ready: Callable[[Ready], None]
+    ) -> list[FromWorker] | ExitClass | None:
         """Return the frames after Ready, or why there was none."""
         with trio.move_on_after(self._deadlines.start_s):
             try:
@@ -152,16 +186,16 @@ class Incarnation:
                 match frames:
                     case [Ready() as ready, *rest]:
                         self._check_component(ready)
-                        self._blame = True
+                        self._ready_at_s = trio.current_time()
                         on_ready(ready)
                         return rest
                     case []:
-                        return "ended before it was ready"
+                        return None
                     case _:
                         raise RemoteProtocolError("the first frame is not Ready")
             except RemoteProtocolError as exc:
-                return f"broke the protocol: {exc}"
-        return f"not ready within {self._deadlines.start_s:g} s"
+                return ProtocolBroken(str(exc))
+        return StartTimeout(self._deadlines.start_s)
 
     def _check_component(self, ready: Ready) -> None:
         if ready.component_sha256 != self._start_frame.component_sha256:
@@ -169,60 +203,75 @@ class Incarnation:
 
     async def _feed(self, link: Link) -> None:
         while True:
+            if self._stopping == "now" or (self._stopping == "drained" and not len(self._window)):
+                self._stop_sent = True
+                self._stop_by_s = trio.current_time() + self._deadlines.stop_s
+                self._expect_answer()
+                await link.send([Stop()])
+                return
             if frames := self._window.take():
                 self._expect_answer()
                 if not await link.send(frames):
                     return
-            elif self.stopping and not len(self._window):
-                await link.send([Stop()])
-                return
             else:
                 await self._bell.wait()
 
-    async def _receive(self, link: Link, frames: list[FromWorker]) -> str:
-        """Take results until the stream ends. Returns why the worker must go, "" when it went by itself."""
+    async def _receive(self, link: Link, frames: list[FromWorker]) -> ExitClass | None:
+        """Take results until the stream ends. Returns why the worker must go, None when it went by itself."""
         pending: list[Result] = []
-        with self._answer_scope:
+        with self._patience:
             try:
                 while True:
                     pending += _results(frames)
                     if count := committable(pending):
-                        self._answer_scope.deadline = math.inf
+                        self._patience.deadline = math.inf
                         await self._commit(pending[:count])
                         del pending[:count]
+                        self._answer_by_s = math.inf
                         self._expect_answer()
                     frames = await link.receive()
                     if not frames:
-                        return ""
+                        return None
             except RemoteProtocolError as exc:
-                return f"broke the protocol: {exc}"
-            except InitFailed as exc:
-                self._blame = False
-                return f"init failed: {exc}"
+                return ProtocolBroken(str(exc))
+            except InitError as exc:
+                return InitFailed(str(exc))
             except JournalFailed as exc:
-                self._journal_failure = exc
-                return "its results could not be stored"
-        return f"no answer to a delivery for {self._deadlines.answer_s:g} s"
+                return ResultsNotStored(exc)
+        if self._stop_by_s < self._answer_by_s:
+            return Stopped(forced=True)
+        return Hung(self._deadlines.answer_s)
 
     def _expect_answer(self) -> None:
+        """Set the deadline: for the oldest delivery's answer, and for the end once told to stop."""
         if not self._window.in_flight:
-            self._answer_scope.deadline = math.inf
-        elif self._answer_scope.deadline == math.inf:
-            self._answer_scope.deadline = trio.current_time() + self._deadlines.answer_s
+            self._answer_by_s = math.inf
+        elif self._answer_by_s == math.inf:
+            self._answer_by_s = trio.current_time() + self._deadlines.answer_s
+        self._patience.deadline = min(self._answer_by_s, self._stop_by_s)
 
     async def _watch_exit(self, process: WorkerProcess) -> None:
         """End the conversation when the worker is gone but its pipe stays open in another process."""
         await process.wait()
         await trio.sleep(self._deadlines.exit_s)
-        self._answer_scope.cancel()
+        self._patience.cancel()
 
-    async def _await_exit(self, process: WorkerProcess) -> None:
-        with trio.move_on_after(self._deadlines.exit_s):
-            await process.wait()
-            return
-        process.kill()
-        with trio.move_on_after(self._deadlines.exit_s):
-            await process.wait()
+    async def _await_exit(self, process: WorkerProcess, verdict: ExitClass | None) -> None:
+        """Wait until the process has ended, and see to it that it does: at once when it has to go."""
+        steps: list[Callable[[], None] | None]
+        match verdict:
+            case None:
+                steps = [None, process.kill]
+            case Stopped():
+                steps = [process.terminate, process.kill]
+            case _:
+                steps = [process.kill]
+        for step in steps:
+            if step is not None:
+                step()
+            with trio.move_on_after(self._deadlines.exit_s):
+                await process.wait()
+                return
 
     async def _pump_log(self, process: WorkerProcess) -> None:
         decoder = LineDecoder()
@@ -240,3 +289,8 @@ def _results(frames: list[FromWorker]) -> list[Result]:
     if len(results) != len(frames):
         raise RemoteProtocolError("Ready a second time")
     return results
+
+
+def _to_blame(how: ExitClass) -> bool:
+    """Say whether a delivery can have been the cause."""
+    return not isinstance(how, Stopped | InitFailed | ResultsNotStored)

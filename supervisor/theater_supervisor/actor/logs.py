@@ -8,6 +8,7 @@ are bounded, and control characters are escaped. One line is
 import datetime
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ MAX_LINE_BYTES: Final = 8192
 MARK: Final = 0x1E
 STREAMS: Final = "EOLDS"
 
+_LINES_REMEMBERED: Final = 20
 _WORKER_STREAMS: Final = b"EOLD"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _SPLIT_SIGN: Final = "…"
@@ -90,6 +92,7 @@ class ActorLog:
         self.lost_lines = 0
         self.debug = debug
         self._actor = actor
+        self._last: deque[tuple[int, str]] = deque(maxlen=_LINES_REMEMBERED)
         self._echo = echo
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
@@ -101,6 +104,7 @@ class ActorLog:
         if not wanted:
             return
         texts = [f"{head} {line.stream} {escape(line.text)}" for line in wanted]
+        self._last.extend((incarnation, text) for text in texts[-_LINES_REMEMBERED:])
         self._append(texts)
         if self._echo is not None:
             for text in texts:
@@ -114,6 +118,10 @@ class ActorLog:
         """Append a line that only debugging needs."""
         if self.debug:
             self.write(incarnation, [Line("D", text)])
+
+    def last_lines(self, incarnation: int, count: int) -> list[str]:
+        """Return the last lines of this incarnation, `count` of them at most."""
+        return [text for owner, text in self._last if owner == incarnation][-count:]
 
     def close(self) -> None:
         """Close the file. Idempotent."""

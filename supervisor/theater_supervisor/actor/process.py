@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
+from theater_supervisor.actor.exit import signal_name
+
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
 PIPE_BYTES = 256 * 1024
@@ -27,6 +29,7 @@ class WorkerProcess:
     def __init__(self, process: trio.Process) -> None:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a worker needs all three pipes")
+        self.signalled = False  # by kill or terminate
         self._process = process
         self.stdin = process.stdin
         self.stdout = process.stdout
@@ -49,12 +52,14 @@ class WorkerProcess:
     def kill(self) -> None:
         """Send SIGKILL to the worker's process group, unless it has been reaped."""
         if self._process.returncode is None:
+            self.signalled = True
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         """Send SIGTERM to the worker, unless it has been reaped."""
         if self._process.returncode is None:
+            self.signalled = True
             self._process.terminate()
 
 
@@ -91,11 +96,7 @@ def describe_exit(returncode: int | None, ran_s: float) -> str:
         return f"still there after {ran_s:.1f} s"
     if returncode >= 0:
         return f"exited {returncode} after {ran_s:.1f} s"
-    try:
-        name = signal.Signals(-returncode).name
-    except ValueError:
-        name = f"signal {-returncode}"
-    return f"exited {name} after {ran_s:.1f} s"
+    return f"exited {signal_name(-returncode)} after {ran_s:.1f} s"
 
 
 def _environment() -> dict[str, str]:

@@ -1,25 +1,133 @@
-"""When the next worker starts: a pure function of how the last ones ended.
+"""The restart policy: what follows a worker's end, as a pure function of what happened before.
 
-No trio, no clock, no processes: the caller sleeps and spawns.
+No trio, no clock, no chance of its own: the time and a random number are handed in, the caller waits and
+spawns. The words and the window are those of OTP's supervisor (restart types, intensity, period).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from theater_supervisor.actor.exit import (
+    CannotStart,
+    Exit,
+    ExitClass,
+    Exited,
+    Hung,
+    InitFailed,
+    OutOfMemory,
+    ProtocolBroken,
+    ResultsNotStored,
+    Signalled,
+    StartTimeout,
+    Stopped,
+    SupervisorFault,
+)
+from theater_supervisor.manifest_tables import RestartPolicy
+
+Nature = Literal["normal", "abnormal", "host", "operator"]
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """Delays between workers that end without having got anything done.
+class Restart:
+    """Start the next worker after `delay_s`."""
 
-    A worker that committed something is replaced at once. Otherwise the delay starts at `initial_s` and grows
-    by `factor` up to `max_s`.
+    delay_s: float
+
+    def __str__(self) -> str:
+        return f"restart in {self.delay_s:.3g} s" if self.delay_s else "restart at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Turn clients away and try again after `probe_s`."""
+
+    probe_s: float
+
+    def __str__(self) -> str:
+        return f"hold, and probe in {self.probe_s:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Turn clients away; there is no next worker unless the operator wants one."""
+
+    def __str__(self) -> str:
+        return "no restart"
+
+
+Decision = Restart | Hold | Leave
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What counts of an actor's past.
+
+    `deaths_s` are the times of the counted deaths within the period, oldest first; `unstable` and `unstarted`
+    how many workers in a row died before they were stable and could not be started; `held` that it has not
+    had a stable run since it was held.
     """
 
-    initial_s: float = 0.25
-    factor: float = 2.0
-    max_s: float = 30.0
+    deaths_s: tuple[float, ...] = ()
+    unstable: int = 0
+    unstarted: int = 0
+    held: bool = False
 
-    def delay_s(self, fruitless: int) -> float:
-        """Return the delay after `fruitless` workers in a row that committed nothing."""
-        if fruitless == 0:
-            return 0.0
-        return min(self.max_s, self.initial_s * self.factor ** min(fruitless - 1, 64))
+
+def decide(
+    policy: RestartPolicy, ended: Exit, history: History, now_s: float, chance: float
+) -> tuple[Decision, History]:
+    """Return what follows a worker's end, and the history to decide the next one with.
+
+    `now_s` is monotonic; `chance` in [0, 1) is where a delay lies between the full one and the one that
+    backoff_jitter shortens most.
+    """
+    match nature(ended.how), policy.policy:
+        case "operator", _:
+            return Restart(0.0), history
+        case "host", _:
+            unstarted = history.unstarted + 1
+            return Restart(_delay_s(policy, unstarted, chance)), replace(history, unstarted=unstarted)
+        case _, "temporary":
+            return Leave(), History()
+        case "normal", "transient":
+            return Leave(), History()
+        case _:
+            return _after_death(policy, ended, history, now_s, chance)
+
+
+def nature(how: ExitClass) -> Nature:
+    """Say what an exit means to the policy: whose doing it was, and whether it is normal to end so."""
+    match how:
+        case Stopped():
+            return "operator"
+        case CannotStart() | ResultsNotStored():
+            return "host"
+        case Exited(status=0):
+            return "normal"
+        case Exited() | Signalled() | OutOfMemory() | ProtocolBroken() | StartTimeout() | Hung():
+            return "abnormal"
+        case InitFailed() | SupervisorFault():
+            return "abnormal"
+
+
+def backoff_s(failures: int, initial_s: float, factor: float, max_s: float) -> float:
+    """Return the delay after `failures` in a row: none at first, then growing by `factor` up to `max_s`."""
+    return min(max_s, initial_s * factor ** min(failures - 1, 64)) if failures else 0.0
+
+
+def _after_death(
+    policy: RestartPolicy, ended: Exit, history: History, now_s: float, chance: float
+) -> tuple[Decision, History]:
+    stable = ended.ready_s is not None and ended.ready_s >= policy.stable_after_s
+    if stable:
+        history = History() if history.held else replace(history, unstable=0)
+    deaths_s = (*(at_s for at_s in history.deaths_s if now_s - at_s <= policy.period_s), now_s)
+    if history.held or len(deaths_s) > policy.intensity:
+        return Hold(policy.held_probe_s), History(held=True)
+    delay_s = _delay_s(policy, history.unstable, chance)
+    return Restart(delay_s), History(deaths_s, history.unstable + 1)
+
+
+def _delay_s(policy: RestartPolicy, failures: int, chance: float) -> float:
+    full_s = backoff_s(failures, policy.backoff_initial_s, policy.backoff_factor, policy.backoff_max_s)
+    return full_s * (1 - policy.backoff_jitter * chance)

@@ -50,6 +50,7 @@ Exit status:
   75   another theater-supervise uses the --var directory
   78   something is wrong with the manifests; every problem is on a line of its own, as
        file: key: problem (hint)
+  80   an actor with "critical = true" died too often and is held
   130  interrupted before anything was served
 """
 
