@@ -1,9 +1,11 @@
-"""Strict CBOR: one whole item in its shortest form, or an error.
+"""Strict CBOR: one whole item, or an error.
 
 The only place that imports cbor2. The items used here are integers, text, bytes, null, booleans and
-arrays of them; nothing else passes in either direction. RFC 8949, section 4.2.1 (deterministic encoding).
+arrays of them; nothing else passes in either direction. What is encoded
+is in its shortest form, RFC 8949, section 4.2.1.
 """
 
+import io
 from typing import NoReturn
 
 import cbor2
@@ -39,24 +41,36 @@ def encode(item: object) -> bytes:
 def decode(data: bytes) -> object:
     """Decode exactly one item from all of `data`.
 
-    Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, lengths or
-    integers not in shortest form, nesting deeper than MAX_DEPTH.
+    Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, nesting deeper
+    than MAX_DEPTH.
     """
+    stream = io.BytesIO(data)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        tag_hook=_refuse_tag,
+        semantic_decoders=_REFUSE_TAGS,
+        max_depth=MAX_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+    )
     try:
-        item = cbor2.loads(
-            data,
-            tag_hook=_refuse_tag,
-            semantic_decoders=_REFUSE_TAGS,
-            max_depth=MAX_DEPTH,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-        )
-        canonical = cbor2.dumps(item)
+        item: object = decoder.decode()
     except RemoteProtocolError:
         raise
     # cbor2 wraps what a hostile item provokes in its own error, but not everywhere (memory, recursion).
     except Exception as exc:
         raise RemoteProtocolError(f"not valid CBOR: {exc}") from exc
-    if canonical != data:
-        raise RemoteProtocolError("not in shortest form, or bytes follow the item")
+    if stream.tell() != len(data):
+        raise RemoteProtocolError("bytes follow the item")
+    return item
+
+
+def decode_shortest(data: bytes) -> object:
+    """Decode as `decode` does, and refuse integers and lengths that are not in shortest form.
+
+    So an item has one encoding only, which is the one that `encode` makes.
+    """
+    item = decode(data)
+    if encode(item) != data:
+        raise RemoteProtocolError("not in shortest form")
     return item

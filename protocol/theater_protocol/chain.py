@@ -229,7 +229,7 @@ def _broken(message: str) -> Never:
 
 
 def _read(body: bytes) -> list[object]:
-    item = cbor.decode(body)
+    item = cbor.decode_shortest(body)
     if type(item) is not list:
         _broken("a transition must be an array")
     _check(item)

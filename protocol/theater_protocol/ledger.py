@@ -119,7 +119,7 @@ def seal_checkpoint(body: bytes) -> bytes:
 
 def decode_checkpoint(body: bytes) -> Checkpoint:
     """Read a checkpoint's body strictly. Raises RemoteProtocolError when it is not one."""
-    item = cbor.decode(body)
+    item = cbor.decode_shortest(body)
     if type(item) is not list or len(item) != 9 or type(item[0]) is not int or item[0] != _FORMAT:
         _broken("a checkpoint must be an array of 9 that starts with its format 1")
     _, actor, seq, hash_, at_us, state_hash, connections, last, initialised = item

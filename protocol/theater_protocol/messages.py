@@ -17,6 +17,7 @@ Payload = str | bytes | None
 
 HASH_BYTES: Final = 32
 SEED_BYTES: Final = 32
+MAX_SANDBOX_LEVEL: Final = 2
 
 _T = TypeVar("_T")
 _PAYLOAD_TYPES: Final[dict[str, type]] = {
@@ -88,11 +89,13 @@ class Stop:
 class Ready:
     """worker → supervisor, once and first: the component is instantiated.
 
-    `exports_init` says that the component exports `ntwk:theater/actor` `init`.
+    `exports_init` says that the component exports `ntwk:theater/actor` `init`. `sandbox_level` is what holds
+    the worker: 2 seccomp and Landlock, 1 seccomp alone, 0 none.
     """
 
     component_sha256: bytes
     exports_init: bool
+    sandbox_level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +155,8 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             return [1, actor, path, sha256, [limits.call_timeout_us, limits.memory_bytes], seed, state]
         case Stop():
             return [3]
-        case Ready(sha256, exports_init):
-            return [16, sha256, exports_init]
+        case Ready(sha256, exports_init, sandbox_level):
+            return [16, sha256, exports_init, sandbox_level]
 
 
 def to_worker(item: object) -> ToWorker:
@@ -253,7 +256,14 @@ def _read_stop(_: list[object]) -> Stop:
 
 
 def _read_ready(item: list[object]) -> Ready:
-    return Ready(_octets(item[1], HASH_BYTES, "component_sha256"), _typed(item[2], bool, "exports_init"))
+    _, sha256, exports_init, sandbox_level = item
+    if _count(sandbox_level, "sandbox_level") > MAX_SANDBOX_LEVEL:
+        _broken("sandbox_level is out of range")
+    return Ready(
+        _octets(sha256, HASH_BYTES, "component_sha256"),
+        _typed(exports_init, bool, "exports_init"),
+        cast(int, sandbox_level),
+    )
 
 
 def _read_result(item: list[object]) -> Result:
@@ -301,4 +311,4 @@ def _read_update(value: object) -> StateUpdate:
 
 
 _TO_WORKER: Final = {1: (7, _read_start), 2: (6, _read_deliver), 3: (1, _read_stop)}
-_FROM_WORKER: Final = {16: (3, _read_ready), 17: (7, _read_result)}
+_FROM_WORKER: Final = {16: (4, _read_ready), 17: (7, _read_result)}

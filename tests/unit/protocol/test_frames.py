@@ -38,7 +38,7 @@ TO_WORKER: list[ToWorker] = [
     Stop(),
 ]
 FROM_WORKER: list[FromWorker] = [
-    Ready(HASH, True),
+    Ready(HASH, True, 2),
     Result(1, "ok", None, (), None, Changed(None)),
     Result(
         2, "ok", None, (Reply("text", ""), Reply("binary", b"b"), Reply("close", None)), HASH, Changed(b"s")
@@ -139,8 +139,6 @@ HOSTILE_BODIES = {
     "self-described": b"\xd9\xd9\xf7\x81\x03",
     "indefinite array": b"\x9f\x03\xff",
     "indefinite text": b"\x7f\x61a\xff",
-    "integer not shortest": b"\x81\x18\x03",
-    "length not shortest": b"\x98\x01\x03",
     "duplicate keys": b"\xa2\x01\x01\x01\x02",
     "too deep": b"\x81" * 40 + b"\x03",
     "array beyond the end": b"\x9b\x00\x00\x00\x7f\xff\xff\xff\xff",
@@ -158,6 +156,14 @@ def test_hostile_cbor_is_refused(body: bytes) -> None:
     """Only one whole item in its shortest form passes."""
     with pytest.raises(RemoteProtocolError):
         framing.FrameDecoder().feed(len(body).to_bytes(4, "big") + body)
+
+
+@pytest.mark.parametrize("body", [b"\x81\x18\x03", b"\x98\x01\x03", b"\x81\xf9\x3c\x00"], ids=bytes.hex)
+def test_what_is_hashed_has_one_encoding(body: bytes) -> None:
+    """Longer forms of the same item are frames, but never parts of a chain."""
+    cbor.decode(body)
+    with pytest.raises(RemoteProtocolError, match="shortest"):
+        cbor.decode_shortest(body)
 
 
 def test_an_oversized_frame_is_refused_before_its_body() -> None:
@@ -186,7 +192,7 @@ def test_a_payload_that_does_not_fit_is_our_mistake(frame: Deliver) -> None:
 def test_random_bytes_are_refused_or_mean_one_thing(data: bytes) -> None:
     """Whatever decodes encodes to the same bytes again; all else is a RemoteProtocolError."""
     try:
-        item = cbor.decode(data)
+        item = cbor.decode_shortest(data)
     except RemoteProtocolError:
         return
     assert cbor.encode(item) == data
