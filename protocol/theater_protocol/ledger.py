@@ -24,7 +24,7 @@ class Ledger:
     that an `init` succeeded or an event was recorded, `state_hash` is None where the state is none.
     """
 
-    __slots__ = ("initialised", "last_connection", "open", "state_hash")
+    __slots__ = ("_shares_open", "initialised", "last_connection", "open", "state_hash")
 
     def __init__(
         self,
@@ -34,13 +34,20 @@ class Ledger:
         initialised: bool = False,
     ) -> None:
         self.open = set(open_connections)
+        self._shares_open = False
         self.last_connection = last_connection
         self.initialised = initialised
         self.state_hash = state_hash
 
     def copy(self) -> "Ledger":
-        """Return a ledger that can be changed without changing this one."""
-        return Ledger(self.state_hash, self.open, self.last_connection, self.initialised)
+        """Return a ledger that can be changed without changing this one, which must not change any more.
+
+        The open connections are copied when the first of them changes: most batches open and close none, and
+        there may be thousands.
+        """
+        twin = Ledger(self.state_hash, (), self.last_connection, self.initialised)
+        twin.open, twin._shares_open = self.open, True
+        return twin
 
     def apply(self, kind: str, connection: int, outcome: str, state_hash: bytes | None) -> str | None:
         """Take the next transition after genesis; return what is wrong with it, or None.
@@ -61,7 +68,7 @@ class Ledger:
         if connection not in self.open:
             return f"{kind} of connection {connection}, which is not open"
         if kind == "close":
-            self.open.discard(connection)
+            self._own_open().discard(connection)
         return None
 
     def _connect(self, connection: int) -> str | None:
@@ -69,9 +76,14 @@ class Ledger:
             return f"connect of connection {connection}, which is open already"
         if connection <= self.last_connection:
             return f"connect of connection {connection} after connection {self.last_connection}"
-        self.open.add(connection)
+        self._own_open().add(connection)
         self.last_connection = connection
         return None
+
+    def _own_open(self) -> set[int]:
+        if self._shares_open:
+            self.open, self._shares_open = set(self.open), False
+        return self.open
 
 
 @dataclass(frozen=True, slots=True)
