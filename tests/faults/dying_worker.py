@@ -5,7 +5,6 @@ Usage: python dying_worker.py STEP FILE…: while one of the files exists it is 
 
 import itertools
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +29,8 @@ def armed() -> bool:
 
 def die(*_: object) -> None:
     """End as nothing else does: at once."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    # To its own thread: a locked worker cannot send a signal anywhere else.
+    signal.raise_signal(signal.SIGKILL)
 
 
 def before_reading() -> None:
@@ -40,8 +40,8 @@ def before_reading() -> None:
     def reading(read_fd: int) -> Iterator[list[ToWorker]]:
         frames = read_frames(read_fd)
         yield next(frames)
-        # Wait until there is something to lose, then leave it unread.
-        select.select([read_fd], [], [])
+        # Wait until there is something to lose, then leave the rest of it unread.
+        os.read(read_fd, 1)
         die()
 
     loop._read_frames = reading

@@ -101,10 +101,10 @@ class PublicRoute:
 
 
 class ActorComponent:
-    """A compiled component with a living instance.
+    """A compiled component and, from instantiate() on, a living instance of it.
 
     Raises UnreadableError or ComponentError from the start when the file cannot be read, is not compiled code
-    for this engine, does not fit the interface, or cannot be instantiated.
+    for this engine, or does not fit the interface. No code of the guest runs before instantiate().
     """
 
     def __init__(self, engine: Engine, path: str, limits: Limits, seed: bytes, time_limit: TimeLimit) -> None:
@@ -119,7 +119,6 @@ class ActorComponent:
         self._linker = Linker(engine)
         self._wasi.define(self._linker, self._interface.imports)
         self._linker.define_unknown_imports_as_traps(self._component)
-        self._route: Route = self._instantiate()
 
     @property
     def exports_init(self) -> bool:
@@ -147,6 +146,10 @@ class ActorComponent:
         if isinstance(answer, str):
             return Err(answer)
         return _checked(kind, *answer)
+
+    def instantiate(self) -> None:
+        """Make the first instance, which may run code of the guest. Raises ComponentError."""
+        self._route: Route = self._instantiate()
 
     def replace_instance(self) -> None:
         """Drop the instance and make a fresh one, whose seed is the SHA-256 of the one before.

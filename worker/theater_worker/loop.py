@@ -16,6 +16,7 @@ from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker, to_
 from theater_worker.component import ActorComponent, Stopped
 from theater_worker.engine import new_engine
 from theater_worker.outbox import Outbox
+from theater_worker.sandbox import lock_down
 from theater_worker.stdio import write_all
 from theater_worker.time_limit import TimeLimit
 
@@ -36,7 +37,7 @@ def serve(read_fd: int, write_fd: int) -> None:
     start, *rest = first
     if not isinstance(start, Start):
         raise RemoteProtocolError(f"the first frame is {type(start).__name__} instead of Start")
-    session = Session(start, write_fd)
+    session = Session(start, read_fd, write_fd)
     if session.run(rest):
         return
     for frames in reads:
@@ -47,7 +48,7 @@ def serve(read_fd: int, write_fd: int) -> None:
 class Session:
     """A started actor: its component, and its results on the way out."""
 
-    def __init__(self, start: Start, write_fd: int) -> None:
+    def __init__(self, start: Start, read_fd: int, write_fd: int) -> None:
         write = partial(write_all, write_fd)
         engine = new_engine()
         self._outbox = Outbox(start.state, write)
@@ -58,7 +59,10 @@ class Session:
             on_slow=self._outbox.flush,
         )
         self._component = ActorComponent(engine, start.compiled_path, start.limits, start.seed, time_limit)
-        write(encode_frame(to_item(Ready(start.component_sha256, self._component.exports_init))))
+        # Everything that needs the file system is done, nothing of the guest has run.
+        level = lock_down(read_fd, (1, 2, write_fd), start.limits.memory_bytes, time_limit.start)
+        self._component.instantiate()
+        write(encode_frame(to_item(Ready(start.component_sha256, self._component.exports_init, level))))
 
     def run(self, frames: list[ToWorker]) -> bool:
         """Run the deliveries of one read and answer them; True after a Stop."""

@@ -37,6 +37,9 @@ class TimeLimit:
         self._expired = False
         self._told_slow = False
         self._begun_s = 0.0
+
+    def start(self) -> None:
+        """Start the watching thread, before the first call."""
         threading.Thread(target=self._watch, name="time-limit", daemon=True).start()
 
     def begin(self) -> None:

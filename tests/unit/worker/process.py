@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
+import threading
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +33,7 @@ from theater_protocol.messages import (
 SEED = hashlib.sha256(b"a seed").digest()
 LIMITS = Limits(call_timeout_us=5_000_000, memory_bytes=64 << 20)
 AT_US = 1_700_000_000_000_005
+COMMAND = (sys.executable, "-I", "-m", "theater_worker")
 
 _CACHE = Path(__file__).parents[3] / "build" / "compiled"
 
@@ -68,15 +69,17 @@ def texts(*commands: str, first: int = 1) -> list[Deliver]:
 class WorkerProcess:
     """A worker process; leaving its `with` block ends it."""
 
-    def __init__(self) -> None:
-        # A file, because nobody reads while a test waits for a result.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed with the process
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "theater_worker"],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._stderr,
+            stderr=subprocess.PIPE,
         )
+        # A thread, because nobody else reads while a test waits for a result; a worker writes no files.
+        self._stderr: list[bytes] = []
+        self._stderr_reader = threading.Thread(target=self._read_stderr)
+        self._stderr_reader.start()
         self._decoder = FrameDecoder()
         self._frames: deque[FromWorker] = deque()
 
@@ -89,7 +92,9 @@ class WorkerProcess:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process.wait()
-        self._stderr.close()
+        self._stderr_reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
     def send(self, *frames: ToWorker) -> None:
         """Write the frames in one write."""
@@ -146,10 +151,15 @@ class WorkerProcess:
         """Close the pipe, expect this exit status, and return what the worker wrote to stderr."""
         self._close_input()
         returned = self.process.wait(timeout=30)
-        self._stderr.seek(0)
-        stderr = self._stderr.read().decode()
+        self._stderr_reader.join()
+        stderr = b"".join(self._stderr).decode()
         assert returned == status, stderr
         return stderr
+
+    def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        while data := os.read(self.process.stderr.fileno(), 65536):
+            self._stderr.append(data)
 
     def _close_input(self) -> None:
         assert self.process.stdin is not None

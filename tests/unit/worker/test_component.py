@@ -17,7 +17,10 @@ def load(actor: str) -> ActorComponent:
     """Make an instance of a test actor in this process."""
     engine = new_engine()
     time_limit = TimeLimit(5, engine.increment_epoch)
-    return ActorComponent(engine, start_frame(actor).compiled_path, LIMITS, SEED, time_limit)
+    component = ActorComponent(engine, start_frame(actor).compiled_path, LIMITS, SEED, time_limit)
+    time_limit.start()
+    component.instantiate()
+    return component
 
 
 def _fail(*_: object) -> NoReturn:
@@ -52,6 +55,7 @@ def test_a_call_within_the_limit_is_left_alone() -> None:
     """Neither callback runs for a call that ends in time."""
     called: list[str] = []
     limit = TimeLimit(60, lambda: called.append("expired"), lambda: called.append("slow"))
+    limit.start()
     limit.begin()
     assert limit.end() is False
     assert called == []
@@ -67,6 +71,7 @@ def test_a_call_over_the_limit_expires_once() -> None:
         expired.set()
 
     limit = TimeLimit(0.02, expire, lambda: called.append("slow"))
+    limit.start()
     for _ in range(2):
         expired.clear()
         limit.begin()

@@ -23,7 +23,8 @@ def test_ready_tells_what_was_started() -> None:
     """Ready repeats the component's hash and tells whether there is an init."""
     with WorkerProcess() as worker:
         start = start_frame("echo")
-        assert worker.start(start) == Ready(start.component_sha256, False)
+        ready = worker.start(start)
+    assert ready == Ready(start.component_sha256, False, ready.sandbox_level)
 
 
 def test_stop_finishes_what_was_delivered() -> None:

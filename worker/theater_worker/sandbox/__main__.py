@@ -1,0 +1,26 @@
+"""`python -I -m theater_worker.sandbox`: lock this process down as a worker is, and say what held.
+
+Prints one JSON object: `level`, `landlock_abi` (0 for none), `seccomp`, `architecture` (null if unknown).
+"""
+
+import json
+
+from theater_worker.sandbox import SECCOMP_ONLY, landlock, lock_down
+from theater_worker.sandbox.kernel import architecture
+
+
+def main() -> None:
+    """Find out what this machine offers, by trying it."""
+    machine, landlock_abi = architecture(), landlock.abi()
+    level = lock_down(0, (1, 2), 0, lambda: None)
+    report = {
+        "level": level,
+        "seccomp": level >= SECCOMP_ONLY,
+        "landlock_abi": landlock_abi,
+        "architecture": machine,
+    }
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main()
