@@ -8,7 +8,8 @@ from typing import Final
 import trio
 
 from theater_supervisor.errors import ManifestError, Problem
-from theater_supervisor.gateway.listener import Address, bind
+from theater_supervisor.gateway.listener import bind
+from theater_supervisor.gateway.routes import Address
 from theater_supervisor.manifest import Manifest, WebSocketConfig
 
 _HINTS: Final = {

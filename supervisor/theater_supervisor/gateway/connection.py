@@ -5,6 +5,7 @@ writes in a second one; everything it sends, control frames included, goes throu
 goes after its close frame. Who may connect, and what a failure here may affect, is the listener's concern.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,6 +22,7 @@ from theater_supervisor.gateway.handshake import Headers
 from theater_supervisor.gateway.limits import ConnectionLimits
 from theater_supervisor.gateway.message import MessageAssembler, MessageTooBig
 from theater_supervisor.gateway.stream import Outbound, linger, remote_address
+from theater_supervisor.gateway.traffic import Traffic
 
 _log = structlog.get_logger()
 
@@ -39,6 +41,9 @@ class Connection(WebSocketConnection):
 
     def __init__(self, stream: trio.SocketStream, service: Service, limits: ConnectionLimits) -> None:
         super().__init__(stream, WSConnection(ConnectionType.SERVER))
+        self.client_address = remote_address(stream)
+        self.opened_at_us = time.time_ns() // 1000
+        self.traffic = Traffic(connections=1)
         self._tcp = stream
         self._service = service
         self._limits = limits
@@ -46,12 +51,28 @@ class Connection(WebSocketConnection):
         self._assembler = MessageAssembler(limits.max_message_bytes)
         self._connection = 0
         self._gone = False
+        self._hushed = False
         self._closed_by = "dropped"
         self._close_code = 1006
         self._written = trio.Event()
         self._reading = trio.CancelScope()
         self._awaiting_room = trio.CancelScope()
-        self._log = _log.bind(actor=service.name, remote=remote_address(stream))
+        self._log = _log.bind(actor=service.name, remote=self.client_address)
+
+    @property
+    def actor(self) -> str:
+        """The name of the actor that it leads to."""
+        return self._service.name
+
+    @property
+    def connection_id(self) -> int:
+        """Its number with that actor, 0 before the actor has taken it on."""
+        return self._connection
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits to be sent to the client."""
+        return self._outbound.held_bytes
 
     async def serve(self, target: str, headers: Headers, early: bytes, on_gone: Callable[[], None]) -> None:
         """Accept the handshake and run the connection until it is closed or dropped.
@@ -92,6 +113,10 @@ class Connection(WebSocketConnection):
         if self._is_open:
             self._queue_close("server", CloseConnection(code, reason or None))
 
+    def hush(self) -> None:
+        """Take no more messages from the client, until `end`; what it has sent stays unread."""
+        self._hushed = True
+
     @property
     def _is_open(self) -> bool:
         return self._wsproto.state is ConnectionState.OPEN and not self._gone
@@ -107,12 +132,16 @@ class Connection(WebSocketConnection):
         self._queue(event)
 
     def _queue(self, event: Event) -> None:
-        if not self._outbound.push(self._wsproto.send(event)):
+        data = self._wsproto.send(event)
+        if self._outbound.push(data):
+            self.traffic.bytes_out += len(data)
+        else:
             self._fail(1013, discard=True)
 
     def _send_reply(self, reply: Reply) -> None:
         try:
             self._queue(_reply_event(reply))
+            self.traffic.messages_out += 1
         except ValueError as error:
             # A control frame of more than 125 bytes, or text that UTF-8 can't hold.
             self._log.warning("reply_refused", kind=reply.kind, reason=str(error))
@@ -161,6 +190,7 @@ class Connection(WebSocketConnection):
         try:
             while True:
                 if data:
+                    self.traffic.bytes_in += len(data)
                     self._wsproto.receive_data(data)
                     if not await self._handle_events():
                         return
@@ -219,11 +249,14 @@ class Connection(WebSocketConnection):
 
     async def _deliver(self, kind: MessageKind, payload: str | bytes) -> None:
         while self._is_open:
-            if self._service.has_room(self._connection):
+            if not self._hushed and self._service.has_room(self._connection):
+                self.traffic.messages_in += 1
                 self._service.receive(self._connection, kind, payload)
                 return
             # A peer that drops its TCP connection meanwhile is noticed once there is room again.
             with trio.CancelScope() as self._awaiting_room:
+                if self._hushed:
+                    await trio.sleep_forever()
                 await self._service.room(self._connection)
 
 

@@ -6,34 +6,27 @@ of that in one task, whose failure ends that connection and nothing else. What a
 """
 
 import errno
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 import trio
 
-from theater_supervisor.gateway.admission import Slot, Slots
 from theater_supervisor.gateway.connection import Connection
-from theater_supervisor.gateway.handshake import (
-    Head,
-    Headers,
-    HeadReader,
-    Rejection,
-    origin_form,
-    websocket_headers,
-)
+from theater_supervisor.gateway.entrances import Admitted, Entrances
+from theater_supervisor.gateway.handshake import Head, HeadReader, Rejection
 from theater_supervisor.gateway.limits import ConnectionLimits
-from theater_supervisor.gateway.routes import Route, RoutingTable
+from theater_supervisor.gateway.routes import Address, Route
 from theater_supervisor.gateway.stream import linger, remote_address
-
-Address = tuple[str, int]
+from theater_supervisor.gateway.traffic import Traffic
 
 _log = structlog.get_logger()
 
 _HEAD_READ_BYTES: Final = 16 * 1024
 _ACCEPT_PAUSE_S: Final = 0.1
-_RETRY_AFTER_S: Final = 5
 
 
 async def bind(host: str, port: int) -> list[trio.SocketListener]:
@@ -44,42 +37,27 @@ async def bind(host: str, port: int) -> list[trio.SocketListener]:
     return await trio.open_tcp_listeners(port, host=host)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entrance:
-    route: Route
-    slots: Slots
-
-
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    route: Route
-    slot: Slot
-    target: str
-    headers: Headers
-    early: bytes
-
-
 class Gateway:
     """The way in for clients: serves every route on its listeners.
 
-    Raises ValueError when two routes share address and path.
+    `handshakes` counts what became of them, by HTTP status. Raises ValueError when two routes share address
+    and path.
     """
 
+    _acceptors: trio.Nursery
+    _cage_nursery: trio.Nursery
+
     def __init__(self, routes: Sequence[Route], limits: ConnectionLimits | None = None) -> None:
+        self.handshakes: Counter[int] = Counter()
         self._limits = limits or ConnectionLimits()
-        self._tables = {
-            address: RoutingTable(
-                (route.path, _Entrance(route, Slots(route.max_connections)))
-                for route in routes
-                if (route.host, route.port) == address
-            )
-            for address in {(route.host, route.port) for route in routes}
-        }
+        self._entrances = Entrances(routes)
         self._addresses: dict[Address, list[Address]] = {}
         self._connections: set[Connection] = set()
+        self._past_traffic: dict[str, Traffic] = {}
         self._handshakes: set[trio.CancelScope] = set()
         self._draining = False
         self._accepting = trio.CancelScope()
+        self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
         self._cages = trio.CancelScope()
         self._ended: trio.Event | None = None
 
@@ -88,9 +66,16 @@ class Gateway:
         return self._addresses
 
     @property
-    def open_connections(self) -> int:
-        """How many WebSocket connections are open."""
-        return len(self._connections)
+    def connections(self) -> Collection[Connection]:
+        """The WebSocket connections that are open."""
+        return self._connections
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Add up what every actor's connections have carried so far, open ones included."""
+        totals = self._past_traffic.copy()
+        for connection in self._connections:
+            totals[connection.actor] = totals.get(connection.actor, Traffic()) + connection.traffic
+        return totals
 
     async def serve(
         self,
@@ -103,12 +88,7 @@ class Gateway:
         `listeners` has what `bind` returned for each address of the routes, and is closed at the end. Raises
         ValueError when the addresses differ.
         """
-        if self._tables.keys() != listeners.keys():
-            raise ValueError(f"routes for {sorted(self._tables)}, but listeners for {sorted(listeners)}")
-        self._addresses = {
-            address: [listener.socket.getsockname()[:2] for listener in bound]
-            for address, bound in listeners.items()
-        }
+        _check_addresses(self._entrances.addresses, listeners.keys())
         self._ended = trio.Event()
         try:
             with self._cages:
@@ -117,15 +97,48 @@ class Gateway:
         finally:
             self._ended.set()
 
+    def change(
+        self, routes: Sequence[Route], listeners: Mapping[Address, Sequence[trio.SocketListener]]
+    ) -> None:
+        """Serve these routes from now on, while `serve` runs; open connections stay as they are.
+
+        `listeners` has what `bind` returned for the addresses that are new; addresses without a route are
+        given up. Clients of a route that is there again count against its places as before. Raises ValueError
+        as the constructor and `serve` do, with nothing changed.
+        """
+        wanted, standing = {route.address for route in routes}, self._accepting_at.keys()
+        _check_addresses(wanted - standing, listeners.keys())
+        self._entrances.change(routes)
+        for address in standing - wanted:
+            for scope in self._accepting_at.pop(address):
+                scope.cancel()
+            del self._addresses[address]
+        self._listen(listeners)
+
+    def refuse_newcomers(self) -> None:
+        """Stop accepting, and drop the handshakes under way."""
+        self._draining = True
+        self._accepting.cancel()
+        for scope in tuple(self._handshakes):
+            scope.cancel()
+
+    def hush(self) -> None:
+        """Take no more messages from the clients that are there; control frames are answered still."""
+        for connection in self._connections:
+            connection.hush()
+
+    def dismiss(self, actor: str, code: int = 1001, reason: str = "going away") -> None:
+        """Close every connection of an actor after what is queued on it."""
+        for connection in tuple(self._connections):
+            if connection.actor == actor:
+                connection.end(code, reason)
+
     async def drain(self, code: int = 1001, grace_s: float = 5) -> None:
         """Stop accepting, close every connection with `code`, and drop what is left after `grace_s`.
 
         `serve` returns then. Handshakes under way are dropped at once.
         """
-        self._draining = True
-        self._accepting.cancel()
-        for scope in tuple(self._handshakes):
-            scope.cancel()
+        self.refuse_newcomers()
         for connection in tuple(self._connections):
             connection.end(code, "going away")
         if self._ended is None:
@@ -142,17 +155,23 @@ class Gateway:
         task_status: trio.TaskStatus[None],
     ) -> None:
         with self._accepting:
-            async with trio.open_nursery() as accepting:
-                for address, bound in listeners.items():
-                    for listener in bound:
-                        accepting.start_soon(self._accept, listener, self._tables[address], cages)
+            async with trio.open_nursery() as self._acceptors:
+                self._cage_nursery = cages
+                self._listen(listeners)
                 task_status.started()
+                # Addresses come and go; accepting ends with the gateway.
+                await trio.sleep_forever()
 
-    async def _accept(
-        self, listener: trio.SocketListener, table: RoutingTable[_Entrance], cages: trio.Nursery
-    ) -> None:
+    def _listen(self, listeners: Mapping[Address, Sequence[trio.SocketListener]]) -> None:
+        for address, bound in listeners.items():
+            self._addresses[address] = [listener.socket.getsockname()[:2] for listener in bound]
+            scopes = self._accepting_at[address] = [trio.CancelScope() for _ in bound]
+            for listener, scope in zip(bound, scopes, strict=True):
+                self._acceptors.start_soon(self._accept, listener, address, scope)
+
+    async def _accept(self, listener: trio.SocketListener, address: Address, scope: trio.CancelScope) -> None:
         healthy = True
-        async with listener:
+        with scope, closing(listener.socket):
             while True:
                 try:
                     stream = await listener.accept()
@@ -166,12 +185,12 @@ class Gateway:
                     await trio.sleep(_ACCEPT_PAUSE_S)
                 else:
                     healthy = True
-                    cages.start_soon(self._cage, stream, table)
+                    self._cage_nursery.start_soon(self._cage, stream, address)
 
-    async def _cage(self, stream: trio.SocketStream, table: RoutingTable[_Entrance]) -> None:
+    async def _cage(self, stream: trio.SocketStream, address: Address) -> None:
         remote = remote_address(stream)
         try:
-            await self._attend(stream, table, remote)
+            await self._attend(stream, address, remote)
         except* trio.BrokenResourceError:
             _log.debug("handshake_dropped", remote=remote)
         except* Exception:
@@ -180,18 +199,20 @@ class Gateway:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _attend(self, stream: trio.SocketStream, table: RoutingTable[_Entrance], remote: str) -> None:
+    async def _attend(self, stream: trio.SocketStream, address: Address, remote: str) -> None:
         try:
             head = await self._read_head(stream)
             if head is None or self._draining:
                 return
-            admitted = _admit(head, table)
+            admitted = self._entrances.admit(address, head)
         except Rejection as rejection:
+            self.handshakes[rejection.status.value] += 1
             _log.info(
                 "handshake_refused", remote=remote, status=rejection.status.value, detail=rejection.detail
             )
             await self._refuse(stream, rejection)
             return
+        self.handshakes[HTTPStatus.SWITCHING_PROTOCOLS.value] += 1
         try:
             await self._serve(stream, admitted)
         finally:
@@ -217,30 +238,17 @@ class Gateway:
             await stream.send_all(rejection.to_bytes())
             await linger(stream, self._limits.linger_s)
 
-    async def _serve(self, stream: trio.SocketStream, admitted: _Admitted) -> None:
+    async def _serve(self, stream: trio.SocketStream, admitted: Admitted) -> None:
         connection = Connection(stream, admitted.route.service, self._limits)
         self._connections.add(connection)
         try:
             await connection.serve(admitted.target, admitted.headers, admitted.early, admitted.slot.free)
         finally:
             self._connections.discard(connection)
+            past = self._past_traffic.get(connection.actor, Traffic())
+            self._past_traffic[connection.actor] = past + connection.traffic
 
 
-def _admit(head: Head, table: RoutingTable[_Entrance]) -> _Admitted:
-    """Decide without awaiting, so that the slot taken here is one no other handshake counted on."""
-    target = origin_form(head)
-    entrance = table.find(target)
-    if entrance is None:
-        raise Rejection(404, "no actor is served at this path")
-    headers = websocket_headers(head)
-    retry_after_s = entrance.route.service.retry_after_s
-    if retry_after_s is not None:
-        raise _unavailable("the actor is not available now", retry_after_s)
-    slot = entrance.slots.take()
-    if slot is None:
-        raise _unavailable("all connections are taken", _RETRY_AFTER_S)
-    return _Admitted(entrance.route, slot, target, headers, head.early)
-
-
-def _unavailable(detail: str, retry_after_s: int) -> Rejection:
-    return Rejection(503, detail, ("Retry-After", str(retry_after_s)))
+def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:
+    if set(routed) != set(bound):
+        raise ValueError(f"routes for {sorted(routed)}, but listeners for {sorted(bound)}")

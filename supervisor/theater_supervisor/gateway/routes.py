@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from theater_supervisor.exchange import Service
 
+Address = tuple[str, int]
+
 T = TypeVar("T")
 
 
@@ -25,6 +27,11 @@ class Route:
     path: str
     max_connections: int
     service: Service
+
+    @property
+    def address(self) -> Address:
+        """The (host, port) that it is at."""
+        return self.host, self.port
 
 
 class RoutingTable(Generic[T]):

@@ -51,6 +51,11 @@ class Outbound:
         self._finished = False
         self._wake = trio.Event()
 
+    @property
+    def held_bytes(self) -> int:
+        """What waits to be written, and what is under way."""
+        return self._held_bytes
+
     def push(self, data: bytes) -> bool:
         """Queue `data`. Returns False, and queues nothing, when there is no room for it."""
         if self._finished or self._held_bytes + len(data) > self._max_bytes:
