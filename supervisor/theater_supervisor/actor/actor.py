@@ -29,6 +29,7 @@ from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow, WindowLimits
 from theater_supervisor.actor.doorbell import Doorbell
 from theater_supervisor.actor.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
+from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.incarnation import Deadlines, Incarnation, InitError
 from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
 from theater_supervisor.actor.logs import ActorLog
@@ -36,7 +37,7 @@ from theater_supervisor.actor.process import WORKER_COMMAND
 from theater_supervisor.actor.restart import Hold, backoff_s
 from theater_supervisor.actor.transition import Batch, to_batch
 from theater_supervisor.exchange import Client, MessageKind
-from theater_supervisor.journal.store import Entry, Journal, JournalFailed
+from theater_supervisor.journal.store import Entry, Head, Journal, JournalFailed
 from theater_supervisor.manifest_tables import RestartPolicy
 
 CLOSE_GOING_AWAY = 1001
@@ -65,13 +66,17 @@ class ActorSpec:
 class Actor:
     """A named component with state. Implements exchange.Service; `run` it in a nursery.
 
-    `starts` bounds how many workers, of all actors that share it, are being started at one time.
+    `starts` bounds how many workers, of all actors that share it, are being started at one time. What it has
+    done is counted: `outcomes` of events, `latency` from an event's arrival to its release, `commits` of
+    batches.
     """
 
     def __init__(
         self, spec: ActorSpec, journal: Journal, log: ActorLog, starts: trio.CapacityLimiter | None = None
     ) -> None:
         self.outcomes: Counter[str] = Counter()
+        self.latency = Histogram()
+        self.commits = Histogram()
         self._spec = spec
         self._journal = journal
         self._log = log
@@ -134,6 +139,21 @@ class Actor:
             self._offer(connection, "close", None)
 
     # What the application calls.
+
+    @property
+    def incarnation(self) -> int:
+        """The number of the newest worker, 0 before the first."""
+        return self._number
+
+    @property
+    def queue(self) -> int:
+        """How many events wait or are with the worker."""
+        return len(self._window)
+
+    @property
+    def head(self) -> Head:
+        """The newest committed transition."""
+        return self._journal.head
 
     @property
     def worker_pid(self) -> int | None:
@@ -254,7 +274,9 @@ class Actor:
         deliveries = self._window.claim(results)
         batch = to_batch(deliveries, results, self._state_hash)
         boundary = (self._boundary,) if self._boundary is not None else ()
+        began_s = trio.current_time()
         await self._journal.commit(boundary + batch.entries, batch.update)
+        self.commits.observe(trio.current_time() - began_s)
         self._boundary = None
         self._state_hash = results[-1].state_hash
         self._settle(len(results))
@@ -264,8 +286,10 @@ class Actor:
 
     def _release(self, batch: Batch) -> None:
         """Let out what a committed batch did: the only place where replies leave an actor."""
+        now_us = self._now_us()
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
             self.outcomes[result.outcome] += 1
+            self.latency.observe((now_us - deliver.at_us) / 1_000_000)
             if result.outcome == "ok":
                 client = self._clients.get(deliver.connection) if result.replies else None
                 if client is not None:
