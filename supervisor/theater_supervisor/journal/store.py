@@ -1,6 +1,6 @@
 """The journal as the actor sees it: awaitable commits, and what was committed.
 
-The blocking work is in database.py and runs off the event loop, one call at a time. Nothing here decides what
+The blocking work is in database.py, one call at a time; pace.py says where it runs. Nothing here decides what
 a transition is or when one is due.
 """
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import trio
 
@@ -16,6 +16,7 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
+from theater_supervisor.journal.pace import Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.schema import Durability
 
@@ -39,8 +40,11 @@ class Journal:
     """An actor's chain, state and open connections, on disk.
 
     The properties show what is committed: never more, and nothing less. A call that has begun to work on the
-    disk cannot be cancelled and ends as the disk does; one that waits for its turn can.
+    disk cannot be cancelled and ends as the disk does; one that waits for its turn can. A commit may run on
+    the event loop itself while that is quick (see pace.py); everything else runs in a thread.
     """
+
+    _pace: ClassVar = Pace()
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -118,7 +122,12 @@ class Journal:
         ok changes the state, and never kind instance. Raises JournalFailed when the disk fails: then nothing
         of the batch was acknowledged and `recover` must come before the next commit.
         """
-        await self._run(partial(self._database.commit, entries, state))
+        changed = len(state.state or b"") if isinstance(state, Changed) else 0
+        is_free = self._limiter.borrowed_tokens == 0
+        on_loop = is_free and self._pace.allows(len(entries), changed, time.monotonic())
+        work = partial(self._timed_commit, entries, state)
+        took_s = work() if on_loop else await self._run(work)
+        self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:
         """Reopen after a JournalFailed and read again what is committed; then the properties hold again.
@@ -138,6 +147,11 @@ class Journal:
     @property
     def _contents(self) -> Contents:
         return self._database.contents
+
+    def _timed_commit(self, entries: Sequence[Entry], state: Changed | Unchanged) -> float:
+        begun_s = time.monotonic()
+        self._database.commit(entries, state)
+        return time.monotonic() - begun_s
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
