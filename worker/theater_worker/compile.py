@@ -2,10 +2,12 @@
 
 A process of its own, because compiling takes seconds and much memory. Prints one JSON object on one line:
 `component_sha256` (hex; null if the file cannot be read), `compiled_path` (absolute; null with problems),
-`exports_init`, `problems` (a list of texts). Exit status: 0, 65 with problems, 66 for an unreadable file.
+`exports_init`, `without_shim` (why it has no fast call path; null if it has one), `problems` (a list of
+texts). Exit status: 0, 65 with problems, 66 for an unreadable file.
 
 A cache file's name is `<SHA-256 of the component>.<compile key>.<SHA-256 of its own bytes>.cwasm`: it fits or
-it is not found, and one that was damaged shows it. Files appear whole under their name or not at all.
+it is not found, and one that was damaged shows it. Files appear whole under their name or not at all. Beside
+code without the shim lies the reason (shim/inject.py).
 """
 
 import hashlib
@@ -22,6 +24,8 @@ from wasmtime.component import Component
 from theater_worker.engine import compile_key, new_engine
 from theater_worker.errors import ComponentError, UnreadableError
 from theater_worker.interface import read_interface
+from theater_worker.shim import inject as shim
+from theater_worker.shim.fit import compile_with_shim
 
 _CORE_MODULE = b"\0asm\x01\x00\x00\x00"
 _COMPONENT = b"\0asm\x0d\x00\x01\x00"
@@ -34,13 +38,24 @@ class Report:
     component_sha256: str | None
     compiled_path: str | None = None
     exports_init: bool = False
+    without_shim: str | None = None
     problems: list[str] = field(default_factory=list)
 
 
-def compile_component(cache: Path, component_file: Path) -> Report:
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A component, the file of its code, and why it has no shim, if so."""
+
+    component: Component
+    path: Path
+    without_shim: str | None
+
+
+def compile_component(cache: Path, component_file: Path, with_shim: bool = True) -> Report:
     """Compile a component unless the cache has it, and check its exports and imports in either case.
 
-    Safe to run at the same time for the same file. Raises UnreadableError.
+    Without the shim calls are slow, and work with every component. Safe to run at the same time for the same
+    file. Raises UnreadableError.
     """
     try:
         wasm = component_file.read_bytes()
@@ -50,14 +65,21 @@ def compile_component(cache: Path, component_file: Path) -> Report:
     engine = new_engine()
     try:
         _check_header(wasm)
-        found = _cached(cache, sha256, engine) or _compile(cache, sha256, wasm, engine)
+        name = f"{sha256}.{_key(with_shim)}"
+        compiled = _cached(cache, name, engine) or _compile(cache, name, wasm, engine, with_shim)
     except ComponentError as exc:
         return Report(sha256, problems=[str(exc)])
-    compiled, component = found
-    interface = read_interface(component, engine)
+    interface = read_interface(compiled.component, engine)
     if interface.problems:
         return Report(sha256, problems=interface.problems)
-    return Report(sha256, str(compiled.absolute()), interface.actor is not None)
+    path = str(compiled.path.absolute())
+    return Report(sha256, path, interface.actor is not None, compiled.without_shim)
+
+
+def _key(with_shim: bool) -> str:
+    """Name what compiled code depends on besides the component, in 16 hex digits."""
+    identity = compile_key() + (shim.version() if with_shim else "")
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _check_header(wasm: bytes) -> None:
@@ -77,32 +99,38 @@ def _check_header(wasm: bytes) -> None:
     raise ComponentError(f"is not WebAssembly (it starts with {header!r}), so not a component")
 
 
-def _cached(cache: Path, sha256: str, engine: Engine) -> tuple[Path, Component] | None:
+def _cached(cache: Path, name: str, engine: Engine) -> _Compiled | None:
     """Find the component's compiled code; a damaged file is removed and not found."""
-    for compiled in sorted(cache.glob(f"{sha256}.{compile_key()}.*.cwasm")):
-        with compiled.open("rb") as stream:
+    for path in sorted(cache.glob(f"{name}.*.cwasm")):
+        with path.open("rb") as stream:
             content_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        if compiled.suffixes[-2] == f".{content_sha256}":
+        if path.suffixes[-2] == f".{content_sha256}":
             try:
-                return compiled, Component.deserialize_file(engine, str(compiled))
+                component = Component.deserialize_file(engine, str(path))
+                return _Compiled(component, path, shim.read_reason(path))
             except WasmtimeError:
                 pass  # whole, but of another machine's making
-        compiled.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     return None
 
 
-def _compile(cache: Path, sha256: str, wasm: bytes, engine: Engine) -> tuple[Path, Component]:
+def _compile(cache: Path, name: str, wasm: bytes, engine: Engine, with_shim: bool) -> _Compiled:
     try:
-        component = Component(engine, wasm)
+        if with_shim:
+            component, reason = compile_with_shim(wasm, engine)
+        else:
+            component, reason = Component(engine, wasm), "it was compiled without it"
     except WasmtimeError as exc:
-        reason = " ".join(str(exc).split())
-        raise ComponentError(f"is not a valid component: {reason}") from exc
+        message = " ".join(str(exc).split())
+        raise ComponentError(f"is not a valid component: {message}") from exc
     code = bytes(component.serialize())
-    name = f"{sha256}.{compile_key()}.{hashlib.sha256(code).hexdigest()}.cwasm"
+    path = cache / f"{name}.{hashlib.sha256(code).hexdigest()}.cwasm"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache.chmod(0o700)
-    _write_whole(cache / name, code)
-    return cache / name, component
+    if reason is not None:
+        _write_whole(shim.reason_path(path), reason.encode())
+    _write_whole(path, code)
+    return _Compiled(component, path, reason)
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -5,14 +5,15 @@ call is kept here but the guest's own memory. Calls go through `Route`, whose si
 across the boundary has to keep.
 """
 
+import contextlib
 import hashlib
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal
 
 from wasmtime import Engine, Store, Trap, WasmtimeError
-from wasmtime.component import Component, Func, Instance, Linker, Record, Variant
+from wasmtime.component import Component, Func, Instance, Linker
 
 from theater_protocol.framing import MAX_FRAME_BYTES
 from theater_protocol.messages import EventKind, Limits, Reply
@@ -20,11 +21,14 @@ from theater_worker.errors import ComponentError, UnreadableError
 from theater_worker.interface import HANDLE_MESSAGE, INIT, Interface, read_interface
 from theater_worker.output import GuestOutput
 from theater_worker.replies import GuestMessage, to_replies
+from theater_worker.route import Answer, PublicRoute, Route, State
+from theater_worker.shim.binary import Unsupported
+from theater_worker.shim.call import ShimRoute, is_shim
+from theater_worker.shim.inject import export_name, read_reason
+from theater_worker.shim.layout import Layout, layout_of
 from theater_worker.stdio import log
 from theater_worker.time_limit import TimeLimit
 from theater_worker.wasi import VirtualWasi
-
-State = bytes | None
 
 # A component is several core instances around one memory. CPython needs the most: what it has, and room.
 MAX_INSTANCES: Final = 256
@@ -62,42 +66,6 @@ class Stopped:
 
 
 Outcome = Ok | Err | Stopped
-Answer = tuple[State, list[GuestMessage]] | str
-
-
-class Route(Protocol):
-    """A way into one instance."""
-
-    def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
-        """Give the guest one event (init: its name in `text`); its state and messages, or its error string.
-
-        Raises what wasmtime raises when the guest is stopped.
-        """
-
-
-class PublicRoute:
-    """The way through wasmtime's own component API, for every shape of the interface."""
-
-    def __init__(self, store: Store, handle_message: Func, init: Func | None, is_variant: bool) -> None:
-        self._store = store
-        self._handle_message = handle_message
-        self._init = init
-        self._is_variant = is_variant
-
-    def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
-        """See Route."""
-        if kind == "init" and self._init is not None:
-            answer = self._init(self._store, state, (text,))
-            return answer if isinstance(answer, str) else (answer[0], [])
-        message: Any = Record()
-        message.ty = Variant(kind) if self._is_variant else kind
-        message.text = text
-        message.data = data
-        answer = self._handle_message(self._store, state, (message,))
-        if isinstance(answer, str):
-            return answer
-        new_state, (response,) = answer
-        return new_state, [_guest_message(message) for message in response.messages]
 
 
 class ActorComponent:
@@ -114,6 +82,10 @@ class ActorComponent:
         self._time_limit = time_limit
         self._component = _load(engine, path)
         self._interface = _fitting_interface(self._component, engine)
+        self._shim_layout = _shim_layout(self._component, self._interface, engine)
+        if self._shim_layout is None:
+            reason = read_reason(Path(path)) or "it was compiled without it"
+            log("E", f"this component runs without the fast call path: {reason}")
         self._output = GuestOutput(log)
         self._wasi = VirtualWasi(self._output)
         self._linker = Linker(engine)
@@ -170,7 +142,7 @@ class ActorComponent:
         finally:
             self._expired = self._time_limit.end()
 
-    def _instantiate(self) -> PublicRoute:
+    def _instantiate(self) -> Route:
         self._store = Store(self._engine)
         self._store.set_limits(
             memory_size=self._limits.memory_bytes,
@@ -192,11 +164,16 @@ class ActorComponent:
             self._output.end_call()
         return self._bind(instance)
 
-    def _bind(self, instance: Instance) -> PublicRoute:
+    def _bind(self, instance: Instance) -> Route:
         interface = self._interface
         handle = self._function(instance, interface.server, HANDLE_MESSAGE)
         init = self._function(instance, interface.actor, INIT) if interface.actor else None
-        return PublicRoute(self._store, handle, init, interface.is_variant)
+        public = PublicRoute(self._store, handle, init, interface.is_variant)
+        if self._shim_layout is None:
+            return public
+        shim = instance.get_func(self._store, export_name())
+        assert shim is not None  # as the component's own types say
+        return ShimRoute(self._store, shim, self._shim_layout, public)
 
     def _function(self, instance: Instance, interface: str, name: str) -> Func:
         index = self._component.get_export_index(name, self._component.get_export_index(interface))
@@ -235,9 +212,15 @@ def _fitting_interface(component: Component, engine: Engine) -> Interface:
     return interface
 
 
-def _guest_message(message: Any) -> GuestMessage:  # noqa: ANN401 the record of a guest's own type
-    kind = message.ty.tag if isinstance(message.ty, Variant) else message.ty
-    return GuestMessage(kind, message.text, message.data)
+def _shim_layout(component: Component, interface: Interface, engine: Engine) -> Layout | None:
+    """Give the layout that the component's shim was made for; None without a shim."""
+    shim = component.type.exports(engine).get(export_name())
+    if shim is None or interface.message is None or not is_shim(shim.ty):
+        return None
+    # A component may come with an export of that name, where the compiler would not have put one.
+    with contextlib.suppress(Unsupported):
+        return layout_of(interface.message)
+    return None
 
 
 def _checked(kind: EventKind, state: State, messages: list[GuestMessage]) -> Outcome:
@@ -260,7 +243,11 @@ def _encoded_bytes(reply: Reply) -> int:
 
 def _reason(message: str) -> str:
     """Give the innermost cause in a message of wasmtime, which is its last line."""
-    return message.rstrip().rpartition("\n")[2].strip()[:_MAX_DETAIL_CHARS]
+    reason = message.rstrip().rpartition("\n")[2].strip()
+    # The rest of the line says where, which depends on the route.
+    if reason.startswith(("invalid utf-8", "incomplete utf-8")):
+        return "a string of the guest is not UTF-8"
+    return reason[:_MAX_DETAIL_CHARS]
 
 
 def _shortened(message: str) -> str:

@@ -47,14 +47,19 @@ class Interface:
     """What a component turned out to be.
 
     `server` and `actor` are its exact export names, version included; `actor` is None without an init.
-    `is_variant` tells the older message-type. With `problems` the component must not be run.
+    `message` is its websocket-message, if handle-message fits. With `problems` the component must not be run.
     """
 
     server: str
     actor: str | None
-    is_variant: bool
+    message: RecordType | None
     imports: list[str]
     problems: list[str]
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether message-type is the older variant."""
+        return self.message is not None and isinstance(dict(self.message.fields)["ty"], VariantType)
 
 
 def read_interface(component: Component, engine: Engine) -> Interface:
@@ -73,7 +78,7 @@ def read_interface(component: Component, engine: Engine) -> Interface:
         problems += _type_problems("export", f"{ACTOR} {INIT}", init, _INIT_TYPE)
     for name, item in sorted(imports.items()):
         problems += _import_problems(name, item, engine)
-    return Interface(server or SERVER, actor, _is_variant(handle), list(imports), problems)
+    return Interface(server or SERVER, actor, _message(handle), list(imports), problems)
 
 
 def _unversioned(name: str) -> str:
@@ -165,10 +170,10 @@ def _has_cases(ty: ValType | None) -> bool:
             return False
 
 
-def _is_variant(handle: object) -> bool:
-    """Tell whether message-type is a variant, of a handle-message that fits."""
+def _message(handle: object) -> RecordType | None:
+    """Take the websocket-message out of a handle-message that fits."""
     if not isinstance(handle, FuncType) or _describe_function(handle) != _HANDLE_MESSAGE_TYPE:
-        return False
+        return None
     _, params = handle.params[1]
     message = params.elements[0] if isinstance(params, TupleType) else None
-    return isinstance(message, RecordType) and isinstance(dict(message.fields)["ty"], VariantType)
+    return message if isinstance(message, RecordType) else None

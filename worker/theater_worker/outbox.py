@@ -16,7 +16,8 @@ from typing import Final
 
 from theater_protocol.framing import encode_frame
 from theater_protocol.messages import Changed, Deferred, Result, StateUpdate, Unchanged, to_item
-from theater_worker.component import Err, Ok, Outcome, State, Stopped
+from theater_worker.component import Err, Ok, Outcome, Stopped
+from theater_worker.route import State
 
 MAX_PENDING_BYTES: Final = 256 * 1024
 

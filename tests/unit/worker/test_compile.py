@@ -32,7 +32,7 @@ def compile_file(cache: Path, component: Path, status: int = 0) -> dict[str, Any
     assert done.returncode == status, done.stderr
     (line,) = done.stdout.splitlines()
     report: dict[str, Any] = json.loads(line)
-    assert set(report) == {"component_sha256", "compiled_path", "exports_init", "problems"}
+    assert set(report) == {"component_sha256", "compiled_path", "exports_init", "without_shim", "problems"}
     return report
 
 
