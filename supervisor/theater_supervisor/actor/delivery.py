@@ -158,7 +158,8 @@ class DeliveryWindow:
     def _sendable_count(self, in_flight: int) -> int:
         if in_flight >= len(self._queue):
             return 0
-        if self._suspects:
+        # Whether anything may follow init is known from its result.
+        if self._suspects or self._queue[0].deliver.kind == "init":
             return 1 if in_flight == 0 else 0
         return 1 if self._in_flight.below(self.limits.in_flight_events, self.limits.in_flight_bytes) else 0
 

@@ -114,12 +114,15 @@ def test_a_loss_without_blame_charges_nobody() -> None:
         assert window.worker_lost(blame=False) is None
 
 
-def test_init_goes_first_and_only_once() -> None:
-    """The init call is put before waiting events, and a second worker finds it there."""
+def test_init_goes_first_alone_and_only_once() -> None:
+    """The init call is put before waiting events, a second worker finds it there, and they wait for it."""
     window = window_of("a")
     window.offer_init("chat", 0)
     window.offer_init("chat", 0)
-    assert [deliver.kind for deliver in window.take()] == ["init", "text"]
+    assert [deliver.kind for deliver in window.take()] == ["init"]
+    assert window.take() == []
+    window.settle(1)
+    assert [deliver.kind for deliver in window.take()] == ["text"]
 
 
 class WindowMachine(RuleBasedStateMachine):
