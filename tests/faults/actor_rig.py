@@ -82,13 +82,18 @@ async def open_journal(directory: Path, spec: ActorSpec, vfs: str | None = None)
 
 @contextlib.asynccontextmanager
 async def running_actor(
-    directory: Path, spec: ActorSpec, *, command: Sequence[str] | None = None, vfs: str | None = None
+    directory: Path,
+    spec: ActorSpec,
+    *,
+    command: Sequence[str] | None = None,
+    vfs: str | None = None,
+    starts: trio.CapacityLimiter | None = None,
 ) -> AsyncIterator[Actor]:
     """Run an actor until the block ends, then stop it gracefully."""
     spec = spec if command is None else replace(spec, command=command)
     journal = await open_journal(directory, spec, vfs)
     log = ActorLog(directory / "actor.log", spec.name, debug=False, echo=None)
-    actor = Actor(spec, journal, log)
+    actor = Actor(spec, journal, log, starts)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.run)
