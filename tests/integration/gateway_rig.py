@@ -18,7 +18,8 @@ from wsproto.events import CloseConnection, Event
 
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import Client, MessageKind
-from theater_supervisor.gateway.limits import ConnectionLimits
+from theater_supervisor.gateway.access import AccessRules
+from theater_supervisor.gateway.limits import ConnectionLimits, HandshakeLimits
 from theater_supervisor.gateway.listener import Gateway, bind
 from theater_supervisor.gateway.routes import Route
 
@@ -235,11 +236,19 @@ class Rig:
 
 @asynccontextmanager
 async def gateway_rig(
-    limits: ConnectionLimits | None = None, *, max_connections: int = 10, path: str = "/"
+    limits: ConnectionLimits | None = None,
+    *,
+    max_connections: int = 10,
+    path: str = "/",
+    access: AccessRules | None = None,
+    handshakes: HandshakeLimits | None = None,
 ) -> AsyncIterator[Rig]:
     """Serve a fake actor; at the end nothing may be left over."""
     service = FakeService()
-    gateway = Gateway([Route(*LOCAL, path, max_connections, service)], limits)
+    route = Route(
+        *LOCAL, path, max_connections, service, limits or ConnectionLimits(), access or AccessRules()
+    )
+    gateway = Gateway([route], handshakes)
     async with trio.open_nursery() as nursery:
         await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
         (address,) = gateway.addresses()[LOCAL]

@@ -5,7 +5,7 @@ import trio
 from structlog.testing import capture_logs
 
 from tests.integration.gateway_rig import CLOSE, KEY, TEXT, RawClient, Rig, frame, gateway_rig, request, run
-from theater_supervisor.gateway.limits import ConnectionLimits
+from theater_supervisor.gateway.limits import HandshakeLimits
 
 BAD = b"\xff\xfe\xc3\xa9"
 GOOD = request()
@@ -24,12 +24,12 @@ HOSTILE: dict[str, tuple[bytes, int | None]] = {
     "non-ascii-websocket-version": (request(sec_websocket_version=BAD), 426),
     "non-ascii-protocol": (request(extra=b"Sec-WebSocket-Protocol: " + BAD + b"\r\n"), 101),
     "non-ascii-extensions": (request(extra=b"Sec-WebSocket-Extensions: " + BAD + b"\r\n"), 101),
-    "non-ascii-origin": (request(extra=b"Origin: " + BAD + b"\r\n"), 101),
+    "non-ascii-origin": (request(extra=b"Origin: " + BAD + b"\r\n"), 403),
     "non-ascii-user-agent": (request(extra=b"User-Agent: " + BAD + b"\r\n"), 101),
     "non-ascii-header-name": (request(extra=BAD + b": x\r\n"), 400),
     "nul-in-header": (request(extra=b"X: a\x00b\r\n"), 400),
-    "host-that-idna-refuses": (request(host=b"xn--99999999999"), 101),
-    "host-with-a-label-too-long": (request(host=b"a" * 300), 101),
+    "host-that-idna-refuses": (request(host=b"xn--99999999999"), 403),
+    "host-with-a-label-too-long": (request(host=b"a" * 300), 403),
     "host-with-userinfo": (request(host=b"user@host"), 400),
     "host-empty": (request(host=b""), 400),
     "host-missing": (request(host=None), 400),
@@ -170,7 +170,7 @@ def test_a_refused_client_that_stays_is_dropped() -> None:
     """A client that never closes doesn't keep its refused connection open."""
 
     async def main() -> None:
-        async with gateway_rig(ConnectionLimits(linger_s=0.1)) as rig, rig.raw() as client:
+        async with gateway_rig(handshakes=HandshakeLimits(linger_s=0.1)) as rig, rig.raw() as client:
             await client.send(b"\0")
             assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
             await rig.until_idle()
@@ -183,7 +183,7 @@ def test_a_slow_handshake_ends_at_its_deadline(sent: bytes) -> None:
     """A head that doesn't come to its end is answered 408."""
 
     async def main() -> None:
-        async with gateway_rig(ConnectionLimits(handshake_timeout_s=0.2)) as rig:
+        async with gateway_rig(handshakes=HandshakeLimits(timeout_s=0.2)) as rig:
             async with rig.raw() as client:
                 await client.send(sent)
                 assert (await client.rest()).startswith(b"HTTP/1.1 408 ")

@@ -14,6 +14,10 @@ from typing import Final
 
 import h11
 
+from theater_supervisor.gateway.closing import new_error_id
+from theater_supervisor.gateway.deflate import NAME as DEFLATE
+from theater_supervisor.gateway.deflate import Agreement
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _WEBSOCKET_VERSION: Final = b"13"
@@ -27,18 +31,30 @@ _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:
 class Rejection(Exception):
     """A handshake that is refused with an HTTP response.
 
-    `detail` is the response's body and goes to the client: short, and never anything the client sent.
+    `detail` goes to the client in the response's body: short, and never anything the client sent. `note` is
+    for the log alone: why, and how to allow it. Both have the `error` id.
     """
 
-    def __init__(self, status: int, detail: str, *headers: tuple[str, str]) -> None:
+    def __init__(self, status: int, detail: str, *headers: tuple[str, str], note: str = "") -> None:
         super().__init__(status, detail)
         self.status = HTTPStatus(status)
         self.detail = detail
+        self.note = note
+        self.error = new_error_id()
         self._headers = headers
+
+    def log_fields(self) -> dict[str, str | int]:
+        """Return what the log line of the refusal says."""
+        fields: dict[str, str | int] = {
+            "status": self.status.value,
+            "detail": self.detail,
+            "error": self.error,
+        }
+        return fields | ({"note": self.note} if self.note else {})
 
     def to_bytes(self) -> bytes:
         """Return the whole response; the connection ends with it."""
-        body = f"{self.detail}\n".encode()
+        body = f"{self.detail} [{self.error}]\n".encode()
         headers = [
             *self._headers,
             ("Content-Type", "text/plain; charset=utf-8"),
@@ -70,11 +86,27 @@ class Head:
         return {token.strip().lower() for value in self.values(name) for token in value.split(b",")}
 
 
-class HeadReader:
-    """Collects a request head of at most `max_bytes`."""
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What was agreed on with a client that may come in.
 
-    def __init__(self, max_bytes: int) -> None:
+    `headers` is the minimal head for the WebSocket layer, `expires_in_s` how long the login holds.
+    """
+
+    target: str
+    headers: Headers
+    early: bytes
+    subprotocol: str | None = None
+    compression: Agreement | None = None
+    expires_in_s: float | None = None
+
+
+class HeadReader:
+    """Collects a request head of at most `max_bytes` and `max_headers`."""
+
+    def __init__(self, max_bytes: int, max_headers: int = 100) -> None:
         self._max_bytes = max_bytes
+        self._max_headers = max_headers
         self._received = 0
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=max_bytes)
 
@@ -94,6 +126,8 @@ class HeadReader:
         early, _ = self._connection.trailing_data
         if self._received - len(early) > self._max_bytes:
             raise _unreadable(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if len(event.headers) > self._max_headers:
+            raise Rejection(431, "the request has too many headers")
         return Head(event.method, event.target, event.http_version, tuple(event.headers), early)
 
 
@@ -113,6 +147,15 @@ def origin_form(head: Head) -> str:
     if not target.startswith(b"/"):
         raise Rejection(400, "the request target must be a path")
     return target.decode("ascii")
+
+
+def agreed_headers(headers: Headers, subprotocol: str | None, compression: Agreement | None) -> Headers:
+    """Return the minimal head with what the WebSocket layer needs to answer with these."""
+    if subprotocol is not None:
+        headers += ((b"Sec-WebSocket-Protocol", subprotocol.encode()),)
+    if compression is not None:
+        headers += ((b"Sec-WebSocket-Extensions", DEFLATE.encode()),)
+    return headers
 
 
 def websocket_headers(head: Head) -> Headers:

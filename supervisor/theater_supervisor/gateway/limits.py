@@ -1,25 +1,77 @@
-"""What one connection may use: sizes in bytes, deadlines in seconds.
+"""What a handshake, and what an open connection, may use: counts, sizes in bytes, deadlines in seconds.
 
-Values only. Who enforces them: `handshake` (the head), `stream` (what waits to be sent), `connection` (the
-messages and the closing), `listener` (the handshake's deadline).
+Values only. Who enforces them: `admission` (how many), `handshake` (the head), `message` (what comes in),
+`rate` (how fast), `stream` (what waits to be sent), `connection` (the rest), `listener` (the handshake's
+deadline).
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+_MIB: Final = 1024 * 1024
+SEND_BUDGET_BYTES: Final = 32 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeLimits:
+    """Bounds of what is not a connection yet, for a whole gateway.
+
+    `timeout_s` runs from the accept to the complete request head, TLS included. Beyond `max_pending`, or
+    `max_pending_per_address`, the oldest handshake under way makes room. `linger_s` is how long a refused
+    client may take to read why.
+    """
+
+    max_head_bytes: int = 16 * 1024
+    max_headers: int = 100
+    timeout_s: float = 10
+    linger_s: float = 2
+    max_pending: int = 512
+    max_pending_per_address: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How fast a client's frames are taken: so many a second, after a burst.
+
+    Beyond it the socket is read more slowly; a client that keeps pressing for `patience_s` is closed.
+    """
+
+    messages_per_s: float
+    burst: int
+    patience_s: float = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds of one connection, the same for every route.
+    """Bounds of one connection.
 
-    `handshake_timeout_s` runs from the accept to the complete request head. `send_timeout_s` is how long one
-    write of at most 256 KiB may take. `close_timeout_s` is how long the peer may take to answer our close
-    frame; `linger_s` how long a finished connection, or a refused handshake, may take to be read.
+    `max_fragments` counts the frames of one message, `max_empty_fragments` those of them without a payload.
+    `max_held_events` and `max_held_bytes` are what may be read ahead while the actor has no room.
+    `max_outbound_bytes` is what may wait to be sent when another reply is queued. `max_replies` and
+    `max_reply_bytes` bound what one event may be answered with.
+
+    A ping goes out every `ping_interval_s`, and the client is gone when nothing comes from it for
+    `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 256 KiB
+    may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long a
+    dropped connection's events may wait for room; `linger_s` how long a finished connection may take to be
+    read.
     """
 
-    max_head_bytes: int = 16 * 1024
-    max_message_bytes: int = 1024 * 1024
-    max_outbound_bytes: int = 8 * 1024 * 1024
-    handshake_timeout_s: float = 10
+    max_message_bytes: int = _MIB
+    max_empty_fragments: int = 256
+    max_held_events: int = 64
+    max_held_bytes: int = 256 * 1024
+    max_outbound_bytes: int = 4 * _MIB
+    max_replies: int = 1024
+    max_reply_bytes: int = 16 * _MIB
+    ping_interval_s: float = 20
+    ping_timeout_s: float = 20
     send_timeout_s: float = 30
     close_timeout_s: float = 5
     linger_s: float = 2
+    rate_limit: RateLimit | None = None
+
+    @property
+    def max_fragments(self) -> int:
+        """How many frames a message may have: enough for the largest one in fragments of 64 bytes."""
+        return 1024 + self.max_message_bytes // 64

@@ -15,18 +15,23 @@ from typing import Final
 import structlog
 import trio
 
+from theater_supervisor.gateway.access import client_key
+from theater_supervisor.gateway.admission import Pending
+from theater_supervisor.gateway.auth import Authenticator, SecretUnusable
 from theater_supervisor.gateway.connection import Connection
-from theater_supervisor.gateway.entrances import Admitted, Entrances
-from theater_supervisor.gateway.handshake import Head, HeadReader, Rejection
-from theater_supervisor.gateway.limits import ConnectionLimits
+from theater_supervisor.gateway.entrances import Entrances, Place
+from theater_supervisor.gateway.handshake import Admitted, Head, HeadReader, Rejection
+from theater_supervisor.gateway.limits import SEND_BUDGET_BYTES, HandshakeLimits
 from theater_supervisor.gateway.routes import Address, Route
-from theater_supervisor.gateway.stream import linger, remote_address
+from theater_supervisor.gateway.stream import SendBudget, Stream, linger, peer, shown
+from theater_supervisor.gateway.tls import ServerTls
 from theater_supervisor.gateway.traffic import Traffic
 
 _log = structlog.get_logger()
 
 _HEAD_READ_BYTES: Final = 16 * 1024
 _ACCEPT_PAUSE_S: Final = 0.1
+_POLL_S: Final = 0.01
 
 
 async def bind(host: str, port: int) -> list[trio.SocketListener]:
@@ -38,23 +43,35 @@ async def bind(host: str, port: int) -> list[trio.SocketListener]:
 
 
 class Gateway:
-    """The way in for clients: serves every route on its listeners.
+    """The way in for clients: serves every route on its listeners, with TLS at the addresses in `tls`.
 
-    `handshakes` counts what became of them, by HTTP status. Raises ValueError when two routes share address
-    and path.
+    `handshakes` counts what became of them, by HTTP status. `send_budget_bytes` is what may wait to be sent
+    to all clients together. Raises ValueError when two routes share address and path.
     """
 
     _acceptors: trio.Nursery
     _cage_nursery: trio.Nursery
 
-    def __init__(self, routes: Sequence[Route], limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        limits: HandshakeLimits | None = None,
+        *,
+        tls: Mapping[Address, ServerTls] | None = None,
+        send_budget_bytes: int = SEND_BUDGET_BYTES,
+    ) -> None:
         self.handshakes: Counter[int] = Counter()
-        self._limits = limits or ConnectionLimits()
+        self._limits = limits or HandshakeLimits()
+        self._routes = tuple(routes)
+        self._tls = dict(tls or {})
+        self._budget = SendBudget(send_budget_bytes)
         self._entrances = Entrances(routes)
         self._addresses: dict[Address, list[Address]] = {}
         self._connections: set[Connection] = set()
         self._past_traffic: dict[str, Traffic] = {}
-        self._handshakes: set[trio.CancelScope] = set()
+        self._pending: Pending[trio.CancelScope] = Pending(
+            self._limits.max_pending, self._limits.max_pending_per_address
+        )
         self._draining = False
         self._accepting = trio.CancelScope()
         self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
@@ -98,28 +115,47 @@ class Gateway:
             self._ended.set()
 
     def change(
-        self, routes: Sequence[Route], listeners: Mapping[Address, Sequence[trio.SocketListener]]
+        self,
+        routes: Sequence[Route],
+        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        tls: Mapping[Address, ServerTls] | None = None,
     ) -> None:
         """Serve these routes from now on, while `serve` runs; open connections stay as they are.
 
         `listeners` has what `bind` returned for the addresses that are new; addresses without a route are
-        given up. Clients of a route that is there again count against its places as before. Raises ValueError
-        as the constructor and `serve` do, with nothing changed.
+        given up. Clients of a route that is there again count against its places as before. `tls` is for the
+        handshakes to come. Raises ValueError as the constructor and `serve` do, with nothing changed.
         """
         wanted, standing = {route.address for route in routes}, self._accepting_at.keys()
         _check_addresses(wanted - standing, listeners.keys())
         self._entrances.change(routes)
+        self._routes, self._tls = tuple(routes), dict(tls or {})
         for address in standing - wanted:
             for scope in self._accepting_at.pop(address):
                 scope.cancel()
             del self._addresses[address]
         self._listen(listeners)
 
+    def reload(self) -> list[str]:
+        """Read tokens, keys and certificates again; return a sentence for each that stays as it was.
+
+        Connections that are open are not judged again.
+        """
+        sources: list[Authenticator | ServerTls] = [route.access.auth for route in self._routes]
+        problems = []
+        for source in [*sources, *self._tls.values()]:
+            try:
+                source.reload()
+            except SecretUnusable as error:
+                _log.error("secret_reload_failed", reason=str(error))
+                problems.append(str(error))
+        return problems
+
     def refuse_newcomers(self) -> None:
         """Stop accepting, and drop the handshakes under way."""
         self._draining = True
         self._accepting.cancel()
-        for scope in tuple(self._handshakes):
+        for scope in self._pending:
             scope.cancel()
 
     def hush(self) -> None:
@@ -127,11 +163,14 @@ class Gateway:
         for connection in self._connections:
             connection.hush()
 
-    def dismiss(self, actor: str, code: int = 1001, reason: str = "going away") -> None:
-        """Close every connection of an actor after what is queued on it."""
-        for connection in tuple(self._connections):
-            if connection.actor == actor:
-                connection.end(code, reason)
+    async def dismiss(self, actors: Collection[str], code: int = 1001, grace_s: float = 5) -> None:
+        """Close every connection of these actors with `code`; return when they are gone, or after `grace_s`."""
+        leaving = {connection for connection in self._connections if connection.actor in actors}
+        for connection in leaving:
+            connection.end(code, "going away")
+        with trio.move_on_after(grace_s):
+            while leaving & self._connections:
+                await trio.sleep(_POLL_S)
 
     async def drain(self, code: int = 1001, grace_s: float = 5) -> None:
         """Stop accepting, close every connection with `code`, and drop what is left after `grace_s`.
@@ -187,62 +226,75 @@ class Gateway:
                     healthy = True
                     self._cage_nursery.start_soon(self._cage, stream, address)
 
-    async def _cage(self, stream: trio.SocketStream, address: Address) -> None:
-        remote = remote_address(stream)
+    async def _cage(self, tcp: trio.SocketStream, address: Address) -> None:
+        came_from = peer(tcp)
         try:
-            await self._attend(stream, address, remote)
-        except* trio.BrokenResourceError:
-            _log.debug("handshake_dropped", remote=remote)
+            if came_from is not None:
+                await self._attend(self._encrypted(tcp, address), address, came_from)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            _log.debug("handshake_dropped", remote=shown(came_from))
         except* Exception:
             # The failure boundary of a connection: whatever broke here, the others go on.
-            _log.exception("connection_failed", remote=remote)
+            _log.exception("connection_failed", remote=shown(came_from))
         finally:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(tcp)
 
-    async def _attend(self, stream: trio.SocketStream, address: Address, remote: str) -> None:
+    def _encrypted(self, tcp: trio.SocketStream, address: Address) -> Stream:
+        tls = self._tls.get(address)
+        if tls is None:
+            return tcp
+        return trio.SSLStream(tcp, tls.context, server_side=True, https_compatible=True)
+
+    async def _attend(self, stream: Stream, address: Address, came_from: Address) -> None:
+        remote = shown(came_from)
         try:
-            head = await self._read_head(stream)
+            head = await self._read_head(stream, address, came_from[0])
             if head is None or self._draining:
                 return
-            admitted = self._entrances.admit(address, head)
+            admitted, place = self._entrances.admit(address, head, came_from[0])
         except Rejection as rejection:
             self.handshakes[rejection.status.value] += 1
-            _log.info(
-                "handshake_refused", remote=remote, status=rejection.status.value, detail=rejection.detail
-            )
+            _log.info("handshake_refused", remote=remote, **rejection.log_fields())
             await self._refuse(stream, rejection)
             return
         self.handshakes[HTTPStatus.SWITCHING_PROTOCOLS.value] += 1
+        if place.address != came_from[0]:
+            remote = f"{place.address} via {remote}"
         try:
-            await self._serve(stream, admitted)
+            await self._serve(stream, admitted, place, remote)
         finally:
-            admitted.slot.free()
+            place.free()
 
-    async def _read_head(self, stream: trio.SocketStream) -> Head | None:
+    async def _read_head(self, stream: Stream, address: Address, peer_address: str) -> Head | None:
         """Return the request head, None when the client leaves, or the gateway drains, before its end."""
-        reader = HeadReader(self._limits.max_head_bytes)
-        with trio.move_on_after(self._limits.handshake_timeout_s) as scope:
-            self._handshakes.add(scope)
+        reader = HeadReader(self._limits.max_head_bytes, self._limits.max_headers)
+        counted_as = None if self._entrances.trusts(address, peer_address) else client_key(peer_address)
+        with trio.move_on_after(self._limits.timeout_s) as scope:
+            oldest = self._pending.add(scope, counted_as)
+            if oldest is not None:
+                oldest.cancel()
             try:
+                if isinstance(stream, trio.SSLStream):
+                    await stream.do_handshake()
                 while data := await stream.receive_some(_HEAD_READ_BYTES):
-                    if head := reader.feed(data):
+                    if head := reader.feed(bytes(data)):
                         return head
             finally:
-                self._handshakes.discard(scope)
+                self._pending.remove(scope)
         if scope.cancelled_caught and not self._draining:
-            raise Rejection(408, "the request head took too long")
+            raise Rejection(408, "the handshake took too long")
         return None
 
-    async def _refuse(self, stream: trio.SocketStream, rejection: Rejection) -> None:
+    async def _refuse(self, stream: Stream, rejection: Rejection) -> None:
         with trio.move_on_after(self._limits.linger_s):
             await stream.send_all(rejection.to_bytes())
             await linger(stream, self._limits.linger_s)
 
-    async def _serve(self, stream: trio.SocketStream, admitted: Admitted) -> None:
-        connection = Connection(stream, admitted.route.service, self._limits)
+    async def _serve(self, stream: Stream, admitted: Admitted, place: Place, remote: str) -> None:
+        connection = Connection(stream, place.route.service, place.route.limits, self._budget, remote)
         self._connections.add(connection)
         try:
-            await connection.serve(admitted.target, admitted.headers, admitted.early, admitted.slot.free)
+            await connection.serve(admitted, place.free)
         finally:
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())

@@ -7,11 +7,13 @@ clients resolve them before they send (RFC 3986 section 5.2.4). A query string t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from theater_supervisor.exchange import Service
+from theater_supervisor.gateway.access import AccessRules
+from theater_supervisor.gateway.limits import ConnectionLimits
 
 Address = tuple[str, int]
 
@@ -20,13 +22,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A handler's way in: `service` answers below `path` on this address, to so many clients at a time."""
+    """A handler's way in: `service` answers below `path` on this address, to so many clients at a time.
+
+    `access` says to whom, `limits` what each of them may use.
+    """
 
     host: str
     port: int
     path: str
     max_connections: int
     service: Service
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    access: AccessRules = field(default_factory=AccessRules)
 
     @property
     def address(self) -> Address:

@@ -1,74 +1,142 @@
-"""What the gateway does with a TCP stream: its peer's name, its sending side, its gentle end.
+"""What the gateway does with a byte stream, TLS or not: its peer's name, its sending side, its gentle end.
 
 Bytes only: nothing here knows what a WebSocket frame is.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 
 import trio
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _WRITE_BYTES: Final = 256 * 1024
 _DISCARD_BYTES: Final = 64 * 1024
 
 
-def remote_address(stream: trio.SocketStream) -> str:
-    """Return the peer's `address:port` for the log; "gone" when it has left already."""
+def transport(stream: Stream) -> trio.SocketStream:
+    """Return the TCP stream beneath, or the stream itself."""
+    return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+
+
+def peer(stream: Stream) -> tuple[str, int] | None:
+    """Return the address and port of the other end, None when it has left already."""
     try:
-        host, port, *_ = stream.socket.getpeername()
+        host, port, *_ = transport(stream).socket.getpeername()
     except OSError:
+        return None
+    return host, port
+
+
+def shown(address: tuple[str, int] | None) -> str:
+    """Write an address as `address:port` for the log; "gone" for None."""
+    if address is None:
         return "gone"
+    host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def linger(stream: trio.SocketStream, linger_s: float) -> None:
+async def linger(stream: Stream, linger_s: float) -> None:
     """Half-close, then discard what the peer still sends until it closes too, at most `linger_s`.
 
     A socket closed with unread bytes answers with a reset, and a reset makes the peer lose what we sent last.
     """
     with trio.move_on_after(linger_s):
         try:
-            await stream.send_eof()
-            while await stream.receive_some(_DISCARD_BYTES):
+            if isinstance(stream, trio.SSLStream):
+                await _say_goodbye(stream)
+            tcp = transport(stream)
+            await tcp.send_eof()
+            while await tcp.receive_some(_DISCARD_BYTES):
                 pass
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
+
+
+async def _say_goodbye(stream: trio.SSLStream[trio.SocketStream]) -> None:
+    """Send TLS's own end; what else the peer still sends is left for the caller to discard."""
+    with suppress(trio.BrokenResourceError):
+        await stream.unwrap()
+
+
+class SendBudget:
+    """What all connections together may have waiting to be sent: `held_bytes` of `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.held_bytes = 0
+        self._holders: dict[Outbound, Callable[[], None]] = {}
+
+    def join(self, outbound: "Outbound", give_up: Callable[[], None]) -> None:
+        """Count in a stream; `give_up` shall discard what it holds."""
+        self._holders[outbound] = give_up
+
+    def leave(self, outbound: "Outbound") -> None:
+        """Count a stream out, with what it holds."""
+        self._holders.pop(outbound, None)
+        self.held_bytes -= outbound.held_bytes
+
+    def add(self, held_bytes: int) -> None:
+        """Count bytes; beyond the bound whoever holds most gives up."""
+        self.held_bytes += held_bytes
+        if self.held_bytes > self.max_bytes and self._holders:
+            greediest = max(self._holders, key=lambda holder: holder.held_bytes)
+            self._holders.pop(greediest)()
 
 
 class Outbound:
     """The sending side of one stream and what waits for it.
 
     Everything queued goes through the one task that runs `write_all`, in order; what has gathered meanwhile
-    goes out in one write. At most `max_bytes` are held, those under way included.
+    goes out in one write. A push finds room while less than `max_bytes` are held, those under way included.
     """
 
-    def __init__(self, stream: trio.SocketStream, max_bytes: int, send_timeout_s: float) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        max_bytes: int,
+        send_timeout_s: float,
+        budget: SendBudget,
+        give_up: Callable[[], None],
+    ) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
         self._send_timeout_s = send_timeout_s
+        self._budget = budget
         self._queued: list[bytes] = []
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._under_way_bytes = 0
         self._finished = False
         self._wake = trio.Event()
-
-    @property
-    def held_bytes(self) -> int:
-        """What waits to be written, and what is under way."""
-        return self._held_bytes
+        budget.join(self, give_up)
 
     def push(self, data: bytes) -> bool:
         """Queue `data`. Returns False, and queues nothing, when there is no room for it."""
-        if self._finished or self._held_bytes + len(data) > self._max_bytes:
+        if self._finished or self.held_bytes >= self._max_bytes:
             return False
         self._append(data)
+        self._budget.add(len(data))
         return True
 
     def finish(self, data: bytes, *, discard: bool = False) -> None:
         """Queue the last bytes, which always fit; with `discard` in place of all that is not under way."""
+        if self._finished:
+            return
+        self._finished = True
         if discard:
             self._queued.clear()
-            self._held_bytes = self._under_way_bytes
+            self._budget.held_bytes -= self.held_bytes - self._under_way_bytes
+            self.held_bytes = self._under_way_bytes
         self._append(data)
+        self._budget.held_bytes += len(data)
+
+    def close(self) -> None:
+        """Let go of everything: nothing will be written any more."""
+        self._budget.leave(self)
+        self._queued.clear()
+        self.held_bytes = 0
         self._finished = True
 
     async def write_all(self) -> None:
@@ -87,14 +155,20 @@ class Outbound:
 
     def _append(self, data: bytes) -> None:
         self._queued.append(data)
-        self._held_bytes += len(data)
+        self.held_bytes += len(data)
         self._wake.set()
 
     def _take(self) -> bytes:
-        data = self._queued[0] if len(self._queued) == 1 else b"".join(self._queued)
-        self._queued.clear()
+        count = len(self._queued) if self.held_bytes <= _WRITE_BYTES else self._count_for_one_write()
+        data = self._queued[0] if count == 1 else b"".join(self._queued[:count])
+        del self._queued[:count]
         self._under_way_bytes = len(data)
         return data
+
+    def _count_for_one_write(self) -> int:
+        # What is under way can't be discarded any more, so no more than needed is.
+        sizes = accumulate(map(len, self._queued))
+        return next((count for count, size in enumerate(sizes, 1) if size >= _WRITE_BYTES), len(self._queued))
 
     async def _write(self, data: bytes) -> None:
         # In slices, so that a slow but steady reader of much data is not taken for one that has stopped.
@@ -102,5 +176,6 @@ class Outbound:
         for start in range(0, len(data), _WRITE_BYTES):
             with trio.fail_after(self._send_timeout_s):
                 await self._stream.send_all(view[start : start + _WRITE_BYTES])
-        self._held_bytes -= self._under_way_bytes
+        self.held_bytes -= self._under_way_bytes
+        self._budget.held_bytes -= self._under_way_bytes
         self._under_way_bytes = 0

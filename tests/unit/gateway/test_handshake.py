@@ -114,7 +114,7 @@ def test_a_rejection_says_how_it_would_have_worked(sent: bytes, expected: bytes)
     assert expected in head.split(b"\r\n")
     assert b"Connection: close" in head.split(b"\r\n")
     assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
-    assert body == rejected.value.detail.encode() + b"\n"
+    assert body == f"{rejected.value.detail} [{rejected.value.error}]\n".encode()
 
 
 @pytest.mark.parametrize("early", [b"", b"\x81\x80", bytes(5000), request()])

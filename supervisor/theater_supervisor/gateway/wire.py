@@ -1,0 +1,170 @@
+"""The WebSocket layer: what trio-websocket and wsproto do for a connection, and what they leave open.
+
+The only file that imports them; the events named here are wsproto's own. Bytes in, events out, events in,
+bytes out: no stream is read or written here, and what an event means is the connection's concern.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+from trio_websocket import WebSocketConnection
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+
+from theater_protocol.messages import Reply
+from theater_supervisor.gateway.deflate import (
+    NAME,
+    Agreement,
+    Deflater,
+    InflatedTooBig,
+    Inflater,
+    NotDeflated,
+)
+from theater_supervisor.gateway.handshake import Headers
+
+__all__ = ["BytesMessage", "CloseConnection", "Event", "Ping", "Pong", "TextMessage", "Wire", "reply_event"]
+
+_COMPRESSIBLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
+_PLAIN: Final = RsvBits(False, False, False)
+_COMPRESSED: Final = RsvBits(True, False, False)
+
+
+class Wire(WebSocketConnection):
+    """One connection's framing, from the 101 to the close frames."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        super().__init__(stream, WSConnection(ConnectionType.SERVER))
+
+    def accept(
+        self, target: str, headers: Headers, subprotocol: str | None, extension: Extension | None
+    ) -> bytes:
+        """Accept a checked handshake; return the 101 response."""
+        self._wsproto.initiate_upgrade_connection(list(headers), target)
+        for _ in self._wsproto.events():
+            pass
+        accepted = AcceptConnection(subprotocol=subprotocol, extensions=[extension] if extension else [])
+        response = self._wsproto.send(accepted)
+        connection = self._wsproto.connection
+        assert connection is not None
+        # Straight to the frames from here on: what WSConnection adds is the handshake.
+        self._frames = connection
+        return response
+
+    @property
+    def is_open(self) -> bool:
+        """True until the first close frame goes either way."""
+        return self._frames.state is ConnectionState.OPEN
+
+    @property
+    def is_closing(self) -> bool:
+        """True when the peer's close frame came and ours has not gone."""
+        return self._frames.state is ConnectionState.REMOTE_CLOSING
+
+    @property
+    def is_finished(self) -> bool:
+        """True when both close frames have gone."""
+        return self._frames.state is ConnectionState.CLOSED
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """Take bytes off the wire and return their events, one at a time: what is not asked for, waits.
+
+        A frame that breaks the rules is a CloseConnection with its code while `is_open` stays true.
+        """
+        self._frames.receive_data(data)
+        return self._frames.events()
+
+    def serialize(self, event: Event) -> bytes:
+        """Return the frame for an event. Raises ValueError when there is none for it."""
+        return self._frames.send(event)
+
+
+def reply_event(reply: Reply) -> Event:
+    """Return the event of an actor's reply. Raises ValueError when its payload is of the wrong type."""
+    payload = reply.payload
+    match reply.kind, payload:
+        case "text", str():
+            return TextMessage(payload)
+        case "binary", bytes():
+            return BytesMessage(payload)
+        case "ping", bytes():
+            return Ping(payload)
+        case "pong", bytes():
+            return Pong(payload)
+        case _:
+            raise ValueError(f"a {reply.kind} reply cannot carry {type(payload).__name__}")
+
+
+class BoundedDeflate(Extension):
+    """permessage-deflate for wsproto, whose own one inflates without a bound.
+
+    A message that inflates over `max_bytes` is an error of code 1009 while it is read.
+    """
+
+    name = NAME
+
+    def __init__(self, agreed: Agreement, max_bytes: int) -> None:
+        self._agreed = agreed
+        self._inflater = Inflater(agreed, max_bytes)
+        self._deflater = Deflater(agreed)
+        self._in_control_frame = False
+        self._inflating = False
+
+    def enabled(self) -> bool:
+        """It is only made when it was agreed on."""
+        return True
+
+    def offer(self) -> bool | str:
+        """Nothing: a server offers no extensions."""
+        return False
+
+    def accept(self, offer: str) -> str:
+        """Return the parameters that were agreed on."""
+        return self._agreed.parameters()
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        """The first frame of a message says whether it is compressed; no other frame may."""
+        self._in_control_frame = opcode.iscontrol()
+        if opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._inflating = rsv.rsv1
+            return _COMPRESSED
+        return _PLAIN
+
+    def frame_inbound_payload_data(
+        self, proto: FrameDecoder | FrameProtocol, data: bytes
+    ) -> bytes | CloseReason:
+        """Inflate a piece of a frame."""
+        if not self._inflating or self._in_control_frame:
+            return data
+        try:
+            return self._inflater.feed(data)
+        except InflatedTooBig:
+            return CloseReason.MESSAGE_TOO_BIG
+        except NotDeflated:
+            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+
+    def frame_inbound_complete(
+        self, proto: FrameDecoder | FrameProtocol, fin: bool
+    ) -> bytes | CloseReason | None:
+        """Inflate what the end of the message brings out."""
+        if not fin or not self._inflating or self._in_control_frame:
+            return None
+        try:
+            return self._inflater.finish()
+        except InflatedTooBig:
+            return CloseReason.MESSAGE_TOO_BIG
+        except NotDeflated:
+            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+
+    def frame_outbound(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, data: bytes, fin: bool
+    ) -> tuple[RsvBits, bytes]:
+        """Deflate a message; ours are always one frame."""
+        if opcode not in _COMPRESSIBLE:
+            return rsv, data
+        return _COMPRESSED, self._deflater.message(data)
