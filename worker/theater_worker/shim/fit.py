@@ -31,7 +31,7 @@ def compile_with_shim(wasm: bytes, engine: Engine) -> tuple[Component, str | Non
         component = _compile(inject(wasm, SERVER, _layout(plain, engine)), engine)
     except Unsupported as exc:
         return plain, str(exc)
-    return (component, None) if component else (plain, "the shim's types do not fit into it")
+    return (component, None) if component else (plain, "it does not compile with the shim in it")
 
 
 def _compile(wasm: bytes, engine: Engine) -> Component | None:

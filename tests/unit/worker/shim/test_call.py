@@ -1,0 +1,125 @@
+"""What the fast route remembers from call to call, and what it leaves to the public one."""
+
+import pytest
+
+from tests.components import build
+from tests.unit.worker.shim.routes import load, routes
+from theater_protocol.messages import Reply
+from theater_worker.component import Err, Ok, Stopped
+from theater_worker.shim.call import ShimRoute
+
+
+def echoed(state: bytes | None) -> bytes | None:
+    """Let an actor return its state, by both routes, twice: given to the shim, and kept by it."""
+    both = routes("probe")
+    first = both.call(state, "text", "echo")
+    assert isinstance(first, Ok)
+    second = both.call(first.state, "text", "echo")
+    assert isinstance(second, Ok)
+    assert second.state == first.state
+    return second.state
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 31, 32, 33, 4095, 4096, 4097, 65536])
+@pytest.mark.parametrize("last", [b"", b"\x7f", b"\x80", b"\xff"])
+def test_states_of_every_size_come_back(size: int, last: bytes) -> None:
+    """Around every boundary of the vector code, ASCII and not."""
+    state = bytes(index % 128 for index in range(size)) + last
+    assert echoed(state) == state
+
+
+def test_every_byte_goes_through_hex() -> None:
+    """All values, in state and data, at every place of a vector."""
+    every = bytes(range(256)) * 2
+    for shift in range(16):
+        assert echoed(every[shift:]) == every[shift:]
+        outcome = routes("probe").call(None, "binary", None, every[shift:])
+        assert outcome == Ok(None, (Reply("binary", every[shift:]),))
+
+
+def test_none_and_empty_are_two_states() -> None:
+    """Also when one follows the other."""
+    assert echoed(None) is None
+    assert echoed(b"") == b""
+    assert echoed(None) is None
+
+
+@pytest.mark.parametrize("state", [b"x" * (8 << 20), bytes(range(256)) * (8 << 12)], ids=["ascii", "hex"])
+def test_a_state_of_8_mib_works(state: bytes) -> None:
+    """More than wasmtime's component API returns as a list."""
+    _, actor = load(build("probe"), True)
+    outcome = actor.call(0, state, "text", "echo", None)
+    assert outcome == Ok(state, (Reply("text", "echo"),))
+
+
+def test_an_unchanged_state_is_the_same_object() -> None:
+    """So nobody needs to compare or hash it."""
+    _, actor = load(build("probe"), True)
+    state = bytes(range(256))
+    outcome = actor.call(0, state, "text", "echo", None)
+    assert isinstance(outcome, Ok)
+    assert outcome.state is state
+
+
+def test_the_kept_state_is_never_taken_for_another() -> None:
+    """After any outcome, what counts is the state that is given."""
+    both = routes("probe")
+    a, b = b"state a", b"state b"
+    assert both.call(a, "text", "echo") == Ok(a, (Reply("text", "echo"),))
+    assert both.call(b, "text", "err no") == Err("no")
+    assert both.call(a, "text", "echo") == Ok(a, (Reply("text", "echo"),))
+    assert both.call(a, "text", "state 3") == Ok(b"xxx", ())
+    assert both.call(a, "text", "none") == Ok(None, ())
+    assert isinstance(both.call(b, "text", "trap"), Stopped)
+    assert both.call(b, "text", "echo") == Ok(b, (Reply("text", "echo"),))
+    assert both.call(b, "text", "badutf8") == Stopped("trap", "a string of the guest is not UTF-8")
+    assert both.call(b, "text", "echo") == Ok(b, (Reply("text", "echo"),))
+
+
+def test_replies_refused_and_logged_alike(capfd: pytest.CaptureFixture[str]) -> None:
+    """The log has each refusal twice, once for each route."""
+    both = routes("probe")
+    capfd.readouterr()
+    both.call(None, "text", "replies")
+    both.call(None, "close")
+    lines = capfd.readouterr().err.split("\n")
+    assert len(lines) == 7
+    assert lines[:2] == lines[2:4]
+    assert lines[4] == lines[5]
+
+
+def test_a_backtrace_shows_the_guests_own_frames(capfd: pytest.CaptureFixture[str]) -> None:
+    """A trap beneath the shim is told like any other: the shim's frames come last."""
+    both = routes("probe")
+    capfd.readouterr()
+    both.call(None, "text", "trap")
+    by_shim, by_public = capfd.readouterr().err.split("error while executing")[1:]
+    frames = [line.split("-")[-1].strip() for line in by_public.splitlines() if " 0: " in line]
+    assert frames
+    assert frames[0] in by_shim
+
+
+def test_init_goes_by_the_public_api() -> None:
+    """The shim knows handle-message alone; the state that init makes is then given to it."""
+    both = routes("init")
+    first = both.call(None, "init", "goodness")
+    assert first == Ok(b"goodness", ())
+    assert both.call(b"goodness", "text", "?") == Ok(b"goodness", (Reply("text", "goodness"),))
+    assert both.call(None, "init", "badness") == Err("refusing to be called badness")
+
+
+def test_a_memory_limit_holds_for_the_shim_too() -> None:
+    """A state that the shim has no room for is a trap, not a larger process."""
+    _, actor = load(build("probe"), True, memory_bytes=32 << 20)
+    assert isinstance(actor.call(0, b"\xff" * (4 << 20), "text", "echo", None), Ok)
+    assert isinstance(actor.call(0, b"\xff" * (14 << 20), "text", "echo", None), Stopped)
+    actor.replace_instance()
+    assert isinstance(actor.call(0, b"\xff" * (4 << 20), "text", "echo", None), Ok)
+
+
+def test_the_route_is_the_shims() -> None:
+    """What the tests here compare is two routes."""
+    _, shim = load(build("echo"), True)
+    _, public = load(build("echo"), False)
+    assert isinstance(shim._route, ShimRoute)
+    assert not isinstance(public._route, ShimRoute)
