@@ -137,7 +137,7 @@ def test_verify_says_how_many_and_the_head(done: Mapping[str, Done]) -> None:
     seq = exported(done["export"])[-1]["seq"]
     assert done["verify"].status == done["verify --json"].status == 0
     assert done["verify"].lines == [
-        f"counter: {seq + 1} events verified, seq 0 to {seq}",
+        f"counter: {seq + 1} transitions verified, seq 0 to {seq}",
         f"head {said['head']['hash']}",
     ]
     assert said == {

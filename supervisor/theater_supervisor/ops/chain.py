@@ -50,8 +50,8 @@ def chain() -> None:
 def verify_(actor: Path, head: bytes | None, as_json: bool) -> None:
     """Check that nothing in NAME's history was changed, moved, added or taken away.
 
-    Says how many events verified, from which one on, and the head; or names the first bad one and what is
-    wrong with it, with exit status 65. Neither the component nor the supervisor is needed.
+    Says how many transitions verified, from which one on, and the head; or names the first bad one and what
+    is wrong with it, with exit status 65. Neither the component nor the supervisor is needed.
 
     A chain that was cut off, or rewritten from some point on, is sound in itself. Note its head from time to
     time (`theaterctl chain head`) where an intruder can't reach it, and give it here as --head.

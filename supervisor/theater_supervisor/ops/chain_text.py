@@ -50,10 +50,11 @@ def verification(verdict: verify.Verdict) -> str:
     lines = []
     if verdict.fault is not None:
         lines.append(f"{verdict.actor or '?'}: seq {verdict.fault.seq}: {verdict.fault.what}")
-        lines.append(f"{_events(verdict.events)} verified up to there")
+        lines.append(f"{_counted(verdict.events, 'transition')} verified up to there")
     else:
         lines.append(
-            f"{verdict.actor}: {_events(verdict.events)} verified, seq {verdict.first_seq} to {last_seq}"
+            f"{verdict.actor}: {_counted(verdict.events, 'transition')} verified, "
+            f"seq {verdict.first_seq} to {last_seq}"
         )
         lines.append(f"head {verdict.head.hash.hex()}")
     if verdict.first_seq > 0:
@@ -71,14 +72,17 @@ def replaying(actor: str, verdict: replay.Verdict) -> str:
     span = "" if verdict.first_seq is None else f", seq {verdict.first_seq} to {verdict.last_seq}"
     before = " before it" if verdict.divergence is not None else ""
     lines.append(
-        f"{actor}: {_events(verdict.identical)}{before} replayed bit-identically{span}, "
-        f"in {'1 instance' if verdict.instances == 1 else f'{verdict.instances} instances'}"
+        f"{actor}: {_counted(verdict.identical, 'event')}{before} replayed bit-identically{span}, "
+        f"in {_counted(verdict.instances, 'instance')}"
     )
     if verdict.quarantined:
-        lines.append(f"{_events(verdict.quarantined)} with outcome poison not run: workers died on them")
+        lines.append(
+            f"{_counted(verdict.quarantined, 'event')} with outcome poison not run: workers died on them"
+        )
     if verdict.unreachable:
         lines.append(
-            f"{_events(verdict.unreachable)} before that not run: the state they began with is not kept"
+            f"{_counted(verdict.unreachable, 'event')} before that not run: "
+            "the state they began with is not kept"
         )
     return "\n".join(lines)
 
@@ -160,5 +164,5 @@ def _excerpt(payload: Payload, start: int = 0) -> str:
     return f" {before}{payload[start:end]!r}{after}{length}"
 
 
-def _events(count: int) -> str:
-    return "1 event" if count == 1 else f"{count} events"
+def _counted(count: int, thing: str) -> str:
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"

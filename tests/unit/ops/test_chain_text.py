@@ -107,7 +107,7 @@ def test_a_verdict_says_from_where_and_to_which_head() -> None:
     """And what retention has dropped."""
     verdict = verify.Verdict("chat", 10, 90, Head(99, HASH), None)
     assert chain_text.verification(verdict).splitlines() == [
-        "chat: 10 events verified, seq 90 to 99",
+        "chat: 10 transitions verified, seq 90 to 99",
         f"head {HASH.hex()}",
         "seq 0 to 89 were dropped by retention; a sealed checkpoint stands for them",
     ]
@@ -118,7 +118,7 @@ def test_a_fault_is_named_first() -> None:
     verdict = verify.Verdict("chat", 5, 0, Head(4, HASH), Fault(5, "changed"))
     assert chain_text.verification(verdict).splitlines() == [
         "chat: seq 5: changed",
-        "5 events verified up to there",
+        "5 transitions verified up to there",
     ]
     assert chain_json.verification_object(verdict)["fault"] == {"seq": 5, "what": "changed"}
 
