@@ -1,212 +1,250 @@
-"""Start-up and shutdown: from checked manifests to served actors and back.
+"""Start-up, reload and shutdown: from checked manifests to served actors, to others, and back to none.
 
-It puts the rooms together, in order, and takes them apart in reverse. What each of them does is in the rooms.
+It puts the rooms together, in order, and takes them apart in reverse. What each of them does is in the rooms;
+signals, commands and whatever else wants a change or a look is the business of `ops`.
 """
 
-import contextlib
 import os
-import shutil
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
+from typing import Final, Literal
 
 import structlog
 import trio
 
-from theater_protocol.messages import Limits
-from theater_supervisor.actor.actor import Actor, ActorSpec
 from theater_supervisor.actor.compile import Compiled
-from theater_supervisor.actor.incarnation import Deadlines
-from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.prepare import prepare
-from theater_supervisor.errors import CriticalActorHeld, SupervisorError
+from theater_supervisor.errors import ManifestError, Problem, SupervisorError
 from theater_supervisor.gateway.listener import Gateway
-from theater_supervisor.gateway.routes import Route
+from theater_supervisor.gateway.routes import Address, Route
+from theater_supervisor.handlers import Place, access_rules, connection_limits
 from theater_supervisor.journal.lock import acquire
-from theater_supervisor.journal.store import Journal, Retention
-from theater_supervisor.manifest import Manifest
-from theater_supervisor.ports import Ports, bind_ports
+from theater_supervisor.manifest import Manifest, read_directory
+from theater_supervisor.member import Surroundings
+from theater_supervisor.ports import Bound, Ports, bind_ports
+from theater_supervisor.reload import Changes, Configured, compare
+from theater_supervisor.roster import Roster
 
-DRAIN_S = 5.0
-STOP_S = 15.0
+Phase = Literal["preparing", "serving", "reloading", "stopping"]
 
-_ANSWER_MARGIN_S = 2.0
-_MIB = 1024 * 1024
+# One after the other they stay below the 25 s in which a stop is to be done.
+DRAIN_S: Final = 6.0
+CLOSE_S: Final = 5.0
+STOP_S: Final = 8.0
+HASTE_S: Final = 0.5
 
 _log = structlog.get_logger()
 
 
-class VarUnusable(SupervisorError):
-    """A file that the supervisor keeps cannot be made."""
+class ReloadRefused(SupervisorError):
+    """The supervisor is not serving, or not any more."""
 
-    exit_status = 73  # EX_CANTCREAT
-
-    @classmethod
-    def of(cls, error: OSError, var: Path) -> "VarUnusable":
-        """Say which file below `var` it was."""
-        return cls(f"{error.filename}: {error.strerror}: make {var} writable or name another --var")
+    exit_status = 75  # EX_TEMPFAIL
 
 
-async def serve(
-    manifests: Sequence[Manifest],
-    var: Path,
-    *,
-    debug: bool = False,
-    echo: Callable[[str], None] | None = None,
-    announce: Callable[[str], None] | None = None,
-) -> None:
-    """Serve the actors until SIGINT or SIGTERM; a second one skips the waiting.
+class Supervisor:
+    """The actors of a directory of manifests, served. `run` it once.
 
-    `echo` gets every line of the actors' logs, `announce` a line for each address that clients can use.
-    Raises SupervisorError when something has to be mended before the supervisor can run.
+    `announce` gets a line for each address that clients can use.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(acquire(var))
-        ports = await bind_ports(manifests)
-        stack.push_async_callback(ports.aclose)
-        compiled = await prepare(manifests, var / "cache")
-        # However many workers are to be started at once, the host has them one for each core.
-        starts = trio.CapacityLimiter(os.cpu_count() or 1)
-        actors = {
-            manifest.name: await stack.enter_async_context(
-                _open_actor(manifest, compiled[manifest.name], var, starts, debug=debug, echo=echo)
-            )
-            for manifest in manifests
-        }
-        await _run(manifests, actors, ports, announce)
 
+    roster: Roster
+    gateway: Gateway
 
-@contextlib.asynccontextmanager
-async def _open_actor(
-    manifest: Manifest,
-    compiled: Compiled,
-    var: Path,
-    starts: trio.CapacityLimiter,
-    *,
-    debug: bool,
-    echo: Callable[[str], None] | None,
-) -> AsyncIterator[Actor]:
-    data, logs = var / "data" / manifest.name, var / "log"
-    try:
-        for directory in (data, logs):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = ActorLog(logs / f"{manifest.name}.log", manifest.name, debug=debug, echo=echo)
-        await trio.to_thread.run_sync(_keep_component, manifest.component_path, compiled, data)
-        initial_state = manifest.init_state.read_bytes() if manifest.init_state else None
-    except OSError as exc:
-        raise VarUnusable.of(exc, var) from exc
-    with contextlib.closing(log):
-        journal = await Journal.open(
-            data / "journal.db",
-            actor=manifest.name,
-            component_sha256=compiled.component_sha256,
-            initial_state=initial_state,
-            durability=manifest.journal.durability,
-            retention=Retention(manifest.journal.keep_events, manifest.journal.keep_days),
-        )
+    def __init__(
+        self,
+        directory: Path,
+        surroundings: Surroundings,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        self.phase: Phase = "preparing"
+        self.serving = trio.Event()
+        self._directory = directory
+        self._surroundings = surroundings
+        self._announce = announce
+        self._places: Mapping[Place, Address] = {}
+        self._stopping = trio.Event()
+        self._preparing = trio.CancelScope()
+        self._patience = trio.CancelScope()
+        self._reloading = trio.CancelScope()
+        self._reload_lock = trio.Lock()
+        self._failure: SupervisorError | None = None
+
+    async def run(self, manifests: Sequence[Manifest]) -> None:
+        """Serve until `stop`; `serving` is set when clients can connect.
+
+        Raises SupervisorError when something has to be mended before the supervisor can run, and
+        CriticalActorHeld after it has stopped because of one.
+        """
+        with acquire(self._surroundings.var), self._preparing:
+            ports = await bind_ports(manifests)
+            async with aclosing(ports):
+                compiled = await prepare(manifests, self._surroundings.var / "cache")
+                async with trio.open_nursery() as actors:
+                    self.roster = Roster(actors, self._surroundings, self._fail)
+                    await self._open_and_serve(_configured(manifests, compiled), ports)
+        _log.info("stopped")
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, reason: str) -> None:
+        """Stop gracefully; `run` returns. A second time waits for nothing any more."""
+        _log.info("stopping", reason=reason, **({"in_haste": True} if self._stopping.is_set() else {}))
+        if self._stopping.is_set():
+            self._patience.cancel()
+        if self.phase == "preparing":
+            self._preparing.cancel()
+        self._reloading.cancel()
+        self._stopping.set()
+
+    async def reload(self, *, dry_run: bool = False) -> Changes:
+        """Read the manifests again and serve what they describe; with `dry_run` only say what would change.
+
+        Everything is checked first: when it raises ManifestError, with all problems, or another
+        SupervisorError, nothing has changed. Raises ReloadRefused when the supervisor is not serving.
+        """
+        async with self._reload_lock:
+            if self.phase != "serving":
+                raise ReloadRefused(f"the supervisor is {self.phase}: nothing was reloaded")
+            self.phase = "reloading"
+            try:
+                with trio.CancelScope() as self._reloading:
+                    return await self._reload(dry_run=dry_run)
+            finally:
+                self.phase = "serving"
+            raise ReloadRefused("the supervisor is stopping: the reload was given up")
+
+    # Serving and stopping.
+
+    async def _open_and_serve(self, configured: Mapping[str, Configured], ports: Ports) -> None:
         try:
-            yield Actor(_spec(manifest, compiled), journal, log, starts)
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_S):
-                await journal.aclose()
+            await self.roster.add(configured)
+        except SupervisorError as error:
+            self._failure = error  # raised by `run`, not in the group that the nursery would make of it
+        else:
+            await self._serve(ports)
 
-
-def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
-    limits, restart = manifest.limits, manifest.restart
-    return ActorSpec(
-        manifest.name,
-        str(compiled.path),
-        compiled.component_sha256,
-        Limits(round(limits.call_timeout_s * 1_000_000), limits.memory_mib * _MIB),
-        Deadlines(
-            start_s=restart.start_timeout_s,
-            answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S,
-            stop_s=restart.stop_timeout_s,
-        ),
-        restart=restart,
-    )
-
-
-def _keep_component(component: Path, compiled: Compiled, data: Path) -> None:
-    """Keep the component beside the journal, so that what was recorded with it can be replayed."""
-    kept = data / "components" / f"{compiled.component_sha256.hex()}.wasm"
-    if kept.exists():
-        return
-    kept.parent.mkdir(mode=0o700, exist_ok=True)
-    unfinished = kept.with_suffix(f".{os.getpid()}.tmp")
-    shutil.copyfile(component, unfinished)
-    unfinished.rename(kept)
-
-
-async def _run(
-    manifests: Sequence[Manifest],
-    actors: Mapping[str, Actor],
-    ports: Ports,
-    announce: Callable[[str], None] | None,
-) -> None:
-    gateway = Gateway([route for manifest in manifests for route in _routes(manifest, actors, ports)])
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    async def _serve(self, ports: Ports) -> None:
+        self._places = ports.places
+        routes = self._routes(self.roster.configured, ports)
+        self.gateway = Gateway(routes, tls=ports.tls())
         async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as actors_running:
-                for actor in actors.values():
-                    actors_running.start_soon(actor.run)
-                await nursery.start(gateway.serve, ports.listeners)
-                _announce(manifests, ports, announce)
-                cause = await _cause_to_stop(signals, actors)
-                _log.info("stopping", reason=str(cause))
-                nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
-                await gateway.drain(grace_s=DRAIN_S)
-                for actor in actors.values():
-                    actor.stop()
-                actors_running.cancel_scope.deadline = trio.current_time() + STOP_S
-            nursery.cancel_scope.cancel()
-    _log.info("stopped")
-    if isinstance(cause, CriticalActorHeld):
-        raise cause
+            await nursery.start(self.gateway.serve, ports.listeners)
+            self.phase = "serving"
+            self._say_where(self.roster.configured, ports.places)
+            self.serving.set()
+            await self._stopping.wait()
+            async with self._reload_lock:
+                self.phase = "stopping"
+                await self._shut_down()
+
+    async def _shut_down(self) -> None:
+        """Finish what is in flight, say goodbye to the clients, tell the actors, end the workers."""
+        self.gateway.refuse_newcomers()
+        with self._patience:
+            self.gateway.hush()
+            with trio.move_on_after(DRAIN_S):
+                await self.roster.drained()
+            await self.gateway.drain(grace_s=CLOSE_S)
+            await self.roster.remove(tuple(self.roster.members), STOP_S)
+        # With the patience gone, clients still get their close frame and workers their end.
+        await self.gateway.drain(grace_s=HASTE_S)
+        await self.roster.remove(tuple(self.roster.members), HASTE_S)
+
+    def _fail(self, failure: SupervisorError) -> None:
+        if not self._stopping.is_set():
+            self._failure = failure
+            self.stop(str(failure))
+
+    # Reloading.
+
+    async def _reload(self, *, dry_run: bool) -> Changes:
+        wanted, ports = await self._check()
+        changes = compare(self.roster.configured, wanted)
+        if dry_run:
+            await _give_back(ports)
+            return changes
+        try:
+            await self.roster.add({name: wanted[name] for name in changes.added})
+            await self.roster.change({name: wanted[name] for name in changes.changed})
+        except BaseException:
+            await _give_back(ports)
+            raise
+        await self._apply(changes, wanted, ports)
+        return changes
+
+    async def _check(self) -> tuple[dict[str, Configured], Ports]:
+        """Read, bind and compile all that is described now. Raises ManifestError with every problem."""
+        manifests, problems = read_directory(self._directory)
+        ports, compiled = Ports(), dict[str, Compiled]()
+        try:
+            standing = [configured.manifest for configured in self.roster.configured.values()]
+            ports = await bind_ports(manifests, Bound.by(standing, self._places))
+        except ManifestError as error:
+            problems += error.problems
+        try:
+            compiled = await prepare(manifests, self._surroundings.var / "cache")
+        except ManifestError as error:
+            problems += error.problems
+        except BaseException:
+            await _give_back(ports)
+            raise
+        if problems:
+            await _give_back(ports)
+            raise ManifestError(sorted(problems, key=_file))
+        return _configured(manifests, compiled), ports
+
+    async def _apply(self, changes: Changes, wanted: Mapping[str, Configured], ports: Ports) -> None:
+        self.gateway.change(self._routes(wanted, ports), ports.listeners, ports.tls())
+        self._places = ports.places
+        await self.gateway.dismiss(changes.removed, grace_s=CLOSE_S)
+        await self.roster.remove(changes.removed, STOP_S)
+        new = (*changes.added, *(name for name, keys in changes.changed.items() if "handlers" in keys))
+        self._say_where({name: wanted[name] for name in new}, ports.places)
+
+    # Routes.
+
+    def _routes(self, configured: Mapping[str, Configured], ports: Ports) -> list[Route]:
+        return [
+            Route(
+                *ports.places[name, index],
+                handler.config.path,
+                handler.config.max_connections,
+                self.roster.members[name].actor,
+                connection_limits(handler.config),
+                access_rules(handler.config, ports.secrets.authenticators[name, index]),
+            )
+            for name, one in configured.items()
+            for index, handler in enumerate(one.manifest.handlers)
+        ]
+
+    def _say_where(self, configured: Mapping[str, Configured], places: Mapping[Place, Address]) -> None:
+        for name, one in configured.items():
+            for index, handler in enumerate(one.manifest.handlers):
+                host, port = places[name, index]
+                scheme = "wss" if handler.config.tls else "ws"
+                url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{handler.config.path}"
+                _log.info("listening", actor=name, url=url)
+                if self._announce is not None:
+                    self._announce(f"{name} on {url}")
 
 
-async def _cause_to_stop(signals: AsyncIterator[int], actors: Mapping[str, Actor]) -> str | CriticalActorHeld:
-    """Wait for a signal, or until a critical actor is held."""
-    causes: list[str | CriticalActorHeld] = []
-
-    async def signalled() -> None:
-        causes.append(signal.Signals(await anext(signals)).name)
-        nursery.cancel_scope.cancel()
-
-    async def failed(actor: Actor) -> None:
-        await actor.wait_failed()
-        causes.append(CriticalActorHeld(f"the critical actor {actor.name} is held: it dies too often"))
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(signalled)
-        for actor in actors.values():
-            nursery.start_soon(failed, actor)
-    return causes[0]
+def _configured(manifests: Sequence[Manifest], compiled: Mapping[str, Compiled]) -> dict[str, Configured]:
+    return {manifest.name: Configured(manifest, compiled[manifest.name]) for manifest in manifests}
 
 
-async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    await anext(signals)
-    scope.cancel()
+async def _give_back(ports: Ports) -> None:
+    with trio.CancelScope(shield=True):  # closing a listening socket does not wait for anything
+        await ports.aclose()
 
 
-def _routes(manifest: Manifest, actors: Mapping[str, Actor], ports: Ports) -> list[Route]:
-    return [
-        Route(
-            *ports.places[manifest.name, index],
-            handler.config.path,
-            handler.config.max_connections,
-            actors[manifest.name],
-        )
-        for index, handler in enumerate(manifest.handlers)
-    ]
+def _file(problem: Problem) -> str:
+    return problem.file
 
 
-def _announce(manifests: Sequence[Manifest], ports: Ports, announce: Callable[[str], None] | None) -> None:
-    for manifest in manifests:
-        for index, handler in enumerate(manifest.handlers):
-            host, port = ports.places[manifest.name, index]
-            url = f"ws://{f'[{host}]' if ':' in host else host}:{port}{handler.config.path}"
-            _log.info("listening", actor=manifest.name, url=url)
-            if announce is not None:
-                announce(f"{manifest.name} on {url}")
+def new_surroundings(
+    var: Path, *, debug: bool = False, echo: Callable[[str], None] | None = None
+) -> Surroundings:
+    """Return what all actors share: however many are started at once, the host has one for each core."""
+    return Surroundings(var, trio.CapacityLimiter(os.cpu_count() or 1), debug, echo)

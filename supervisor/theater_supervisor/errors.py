@@ -4,12 +4,24 @@ Nothing here is raised for one connection or one actor; those failures stay wher
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class SupervisorError(Exception):
     """Something the operator must mend before the supervisor can run."""
 
     exit_status = 70  # EX_SOFTWARE
+
+
+class VarUnusable(SupervisorError):
+    """A file that the supervisor keeps cannot be made."""
+
+    exit_status = 73  # EX_CANTCREAT
+
+    @classmethod
+    def of(cls, error: OSError, var: Path) -> "VarUnusable":
+        """Say which file below `var` it was."""
+        return cls(f"{error.filename}: {error.strerror}: make {var} writable or name another --var")
 
 
 class CriticalActorHeld(SupervisorError):

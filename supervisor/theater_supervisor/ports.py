@@ -1,7 +1,7 @@
-"""Binding the ports that the manifests name: all of them, or a report of every one that can't be bound."""
+"""Binding the ports that the manifests name, secrets read: all of them, or a report of what is wrong."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,24 +10,34 @@ import trio
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.gateway.listener import bind
 from theater_supervisor.gateway.routes import Address
-from theater_supervisor.manifest import Manifest, WebSocketConfig
+from theater_supervisor.gateway.tls import ServerTls
+from theater_supervisor.handlers import Place, Secrets, read_secrets
+from theater_supervisor.manifest import Manifest
+from theater_supervisor.manifest_websocket import WebSocketConfig
 
 _HINTS: Final = {
     errno.EADDRINUSE: "another program listens there",
     errno.EACCES: "ports below 1024 need a privilege",
     errno.EADDRNOTAVAIL: "no network interface of this machine has this address",
 }
+_OWN_PORT_HINT: Final = "this supervisor has that port on another address: give that one up by a reload first"
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What is bound: the listeners by address, and the address of each handler (actor, its number there).
+    """The address of each handler, and the listeners of those addresses that were bound for it.
 
-    Handlers that name the same host and port share an address; port 0 gives a handler one of its own.
+    `secrets` is what the handlers' logins and TLS need. Handlers that name the same host and port share an
+    address; port 0 gives a handler one of its own.
     """
 
     listeners: dict[Address, list[trio.SocketListener]] = field(default_factory=dict)
-    places: dict[tuple[str, int], Address] = field(default_factory=dict)
+    places: dict[Place, Address] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def tls(self) -> dict[Address, ServerTls]:
+        """Return the TLS of the addresses that have it; handlers that share one have the same."""
+        return {self.places[place]: tls for place, tls in self.secrets.tls.items()}
 
     async def aclose(self) -> None:
         """Stop listening."""
@@ -36,41 +46,68 @@ class Ports:
                 await listener.aclose()
 
 
-async def bind_ports(manifests: Iterable[Manifest]) -> Ports:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is bound already: every address, and which of them a handler with port 0 has."""
+
+    addresses: frozenset[Address] = frozenset()
+    given: Mapping[Place, Address] = field(default_factory=dict)
+
+    @classmethod
+    def by(cls, manifests: Iterable[Manifest], places: Mapping[Place, Address]) -> "Bound":
+        """Say what the handlers of these manifests have."""
+        given = {
+            (manifest.name, index): places[manifest.name, index]
+            for manifest in manifests
+            for index, handler in enumerate(manifest.handlers)
+            if handler.config.port == 0
+        }
+        return cls(frozenset(places.values()), given)
+
+
+async def bind_ports(manifests: Iterable[Manifest], bound: Bound | None = None) -> Ports:
     """Bind and listen on each host and port once, however many handlers share it.
 
-    Raises ManifestError naming every one that can't be bound, after closing the others.
+    What is `bound` already is used again and is not among the listeners. Raises ManifestError naming every
+    one that can't be bound, and every secret that can't be used, after closing the others.
     """
-    ports = Ports()
-    problems: list[Problem] = []
+    bound = bound or Bound()
+    manifests = list(manifests)
+    secrets, problems = read_secrets(manifests)
+    ports = Ports(secrets=secrets)
     refused: set[Address] = set()
     for manifest in manifests:
         for index, handler in enumerate(manifest.handlers):
             address = handler.config.host, handler.config.port
             if address in refused:
                 continue
+            place = manifest.name, index
             try:
-                ports.places[manifest.name, index] = await _bind_once(handler.config, ports)
+                ports.places[place] = await _bind_once(handler.config, ports, bound, place)
             except OSError as error:
                 refused.add(address)
-                problems.append(_problem(manifest, index, address, error))
+                problems.append(_problem(manifest, index, address, error, bound))
     if problems:
         await ports.aclose()
         raise ManifestError(problems)
     return ports
 
 
-async def _bind_once(config: WebSocketConfig, ports: Ports) -> Address:
+async def _bind_once(config: WebSocketConfig, ports: Ports, bound: Bound, place: Place) -> Address:
     address = config.host, config.port
-    if address not in ports.listeners:
+    given = bound.given.get(place)
+    if config.port == 0 and given is not None and given[0] == config.host:
+        return given
+    if address not in ports.listeners and address not in bound.addresses:
         listeners = await bind(*address)
         address = config.host, listeners[0].socket.getsockname()[1]
         ports.listeners[address] = listeners
     return address
 
 
-def _problem(manifest: Manifest, index: int, address: Address, error: OSError) -> Problem:
+def _problem(manifest: Manifest, index: int, address: Address, error: OSError, bound: Bound) -> Problem:
     what = f"{address[0]} port {address[1]} can't be bound: {error.strerror}"
-    return Problem(
-        str(manifest.file), f"handlers[{index}].config.port", what, _HINTS.get(error.errno or 0, "")
-    )
+    hint = _HINTS.get(error.errno or 0, "")
+    if error.errno == errno.EADDRINUSE and address[1] in {port for _, port in bound.addresses}:
+        hint = _OWN_PORT_HINT
+    return Problem(str(manifest.file), f"handlers[{index}].config.port", what, hint)

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 import trio
@@ -26,6 +26,7 @@ from theater_protocol.messages import (
     Unchanged,
 )
 from theater_supervisor.actor.clients import Clients
+from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.delivery import DeliveryWindow, WindowLimits
 from theater_supervisor.actor.doorbell import Doorbell
 from theater_supervisor.actor.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
@@ -56,7 +57,12 @@ class ActorSpec:
     deadlines: Deadlines = field(default_factory=Deadlines)
     window: WindowLimits = field(default_factory=WindowLimits)
     restart: RestartPolicy = field(default_factory=RestartPolicy)
+    containment: Containment = field(default_factory=Containment)
     command: Sequence[str] = WORKER_COMMAND
+
+    def runs_like(self, other: "ActorSpec") -> bool:
+        """Say whether a worker of the other one is as good: only what the supervisor does may differ."""
+        return self == replace(other, deadlines=self.deadlines, window=self.window, restart=self.restart)
 
     def start_frame(self, seed: bytes, state: bytes | None) -> Start:
         """Return what a worker is told first."""
@@ -77,6 +83,7 @@ class Actor:
         self.outcomes: Counter[str] = Counter()
         self.latency = Histogram()
         self.commits = Histogram()
+        self.sandbox_level: int | None = None
         self._spec = spec
         self._journal = journal
         self._log = log
@@ -150,10 +157,19 @@ class Actor:
         """How many events wait or are with the worker."""
         return len(self._window)
 
+    def pending(self, connection: int) -> int:
+        """Say how many events of this connection wait or are with the worker."""
+        return self._window.pending(connection)
+
     @property
     def head(self) -> Head:
         """The newest committed transition."""
         return self._journal.head
+
+    @property
+    def worker_ready_s(self) -> float | None:
+        """For how long the worker has been ready, None when there is none."""
+        return self._worker.ready_s if self._worker else None
 
     @property
     def worker_pid(self) -> int | None:
@@ -209,6 +225,21 @@ class Actor:
         else:
             self.lifecycle.try_now()
 
+    def change(self, spec: ActorSpec) -> None:
+        """Be as `spec`, of the same name, says from now on; clients stay.
+
+        A worker whose component or limits are others is replaced once it has answered what it has in hand;
+        an actor that had none starts afresh.
+        """
+        before, self._spec = self._spec, spec
+        self.lifecycle.change(spec.restart)
+        if spec.runs_like(before):
+            return
+        if self._worker:
+            self._worker.stop(drain=False)
+        else:
+            self.lifecycle.reset()
+
     # Workers.
 
     async def _worker_due(self) -> bool:
@@ -234,6 +265,7 @@ class Actor:
             self._spec.deadlines,
             self._spec.command,
             self._starts,
+            self._spec.containment,
         )
         if self._stopping.is_set():
             self._worker.stop()
@@ -249,7 +281,13 @@ class Actor:
     def _on_ready(self, ready: Ready) -> None:
         self._ready.set()
         self.lifecycle.ready()
-        self._event_log.info("worker_ready", incarnation=self._number, pid=self.worker_pid)
+        self.sandbox_level = ready.sandbox_level
+        self._event_log.info(
+            "worker_ready",
+            incarnation=self._number,
+            pid=self.worker_pid,
+            sandbox_level=ready.sandbox_level,
+        )
         if ready.exports_init and not self._journal.initialised:
             self._window.offer_init(self._spec.name, self._now_us())
 

@@ -91,6 +91,11 @@ class DeliveryWindow:
         usage = self._by_connection.get(connection)
         return usage is None or usage.below(self.limits.connection_events, self.limits.connection_bytes)
 
+    def pending(self, connection: int) -> int:
+        """Say how many events of this connection are not committed yet."""
+        usage = self._by_connection.get(connection)
+        return usage.events if usage is not None else 0
+
     def offer(self, connection: int, kind: EventKind, at_us: int, payload: Payload = None) -> None:
         """Append an event. Never refused: who cares for the bounds asks has_room first."""
         self._queue.append(self._admit(connection, kind, at_us, payload))

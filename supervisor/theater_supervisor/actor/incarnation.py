@@ -96,6 +96,11 @@ class Incarnation:
         self._stop_by_s = math.inf
         self._patience = trio.CancelScope()
 
+    @property
+    def ready_s(self) -> float | None:
+        """For how long it has been ready, None when it is not."""
+        return None if self._ready_at_s is None else trio.current_time() - self._ready_at_s
+
     async def run(self, on_ready: Callable[[Ready], None]) -> Exit:
         """Run the worker from spawn to exit; its log lines are in the log before this returns."""
         await self._starts.acquire_on_behalf_of(self)

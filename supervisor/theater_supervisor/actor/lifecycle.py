@@ -8,18 +8,19 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from theater_supervisor.actor.doorbell import Doorbell
-from theater_supervisor.actor.exit import EXITS_KEPT, Exit, ExitRecord, Stopped
+from theater_supervisor.actor.exit import EXITS_KEPT, Exit, ExitRecord, SandboxViolated, Stopped
 from theater_supervisor.actor.restart import Decision, History, Hold, Leave, Restart, decide
 from theater_supervisor.manifest_tables import RestartPolicy
 
 ActorState = Literal["starting", "ready", "waiting", "recovering", "held", "ended", "stopped"]
 
+STATES: Final[tuple[ActorState, ...]] = get_args(ActorState)
 RETRY_AFTER_S: Final = 5
 _WELCOMING: Final = frozenset({"starting", "ready", "waiting"})
 _RESTING: Final = frozenset({"held", "ended", "stopped"})
@@ -52,6 +53,11 @@ class Lifecycle:
     def resting(self) -> bool:
         """Whether there is no worker and none is wanted soon: clients are turned away."""
         return self.state in _RESTING
+
+    @property
+    def working(self) -> bool:
+        """Whether there is a worker, or will soon be one, for the events."""
+        return self.state in _WELCOMING
 
     @property
     def retry_after_s(self) -> int | None:
@@ -117,6 +123,10 @@ class Lifecycle:
 
     # What is wanted.
 
+    def change(self, policy: RestartPolicy) -> None:
+        """Decide by another policy from now on."""
+        self._policy = policy
+
     def try_now(self) -> None:
         """Let the next worker be due at once, unless the operator has stopped the actor or one runs."""
         if self.state in ("waiting", "held", "ended"):
@@ -160,11 +170,13 @@ class Lifecycle:
         if isinstance(ended.how, Stopped) or self.state == "stopped":
             log.info("worker_stopped")
             return
+        if isinstance(ended.how, SandboxViolated):
+            log.critical("sandbox_violated")
         match decision:
             case Restart(delay_s):
                 log.warning("worker_ended", next_try_s=round(delay_s, 3))
             case Hold(probe_s):
-                log.error("actor_held", next_try_s=probe_s)
+                log.error("actor_held", next_try_s=None if math.isinf(probe_s) else probe_s)
             case Leave():
                 log.warning("actor_ended")
 

@@ -116,6 +116,15 @@ class Database:
             raise JournalFailed(str(exc)) from exc
         self._failed = False
 
+    def change(self, durability: schema.Durability, retention: Retention) -> None:
+        """Commit and retain like this from now on. Raises JournalFailed."""
+        self._durability, self._retention = durability, retention
+        if self._connection is not None and not self._failed:
+            try:
+                schema.set_durability(self._connection, durability)
+            except apsw.Error as exc:
+                raise self._abandon(exc, "changing") from exc
+
     def close(self) -> None:
         """Close the file. Never raises: what was acknowledged is in the file or its log already."""
         connection, self._connection = self._connection, None

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from theater_supervisor.errors import SupervisorError
+from theater_supervisor.errors import SupervisorError, VarUnusable
 
 LOCK_FILE: Final = Path("run/supervisor.lock")
 
@@ -18,12 +18,6 @@ class LockHeld(SupervisorError):
     """Another supervisor works on this var directory."""
 
     exit_status = 75  # EX_TEMPFAIL
-
-
-class VarUnusable(SupervisorError):
-    """The var directory cannot be written."""
-
-    exit_status = 73  # EX_CANTCREAT
 
 
 class Lock:
@@ -57,7 +51,7 @@ def acquire(var: Path) -> Lock:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise VarUnusable(f"{path}: {exc.strerror}: make {var} writable or name another --var") from exc
+        raise VarUnusable.of(exc, var) from exc
     try:
         return _locked(fd, path, var)
     except BaseException:

@@ -46,9 +46,14 @@ def connect(path: Path, durability: Durability, vfs: str | None, *, create: bool
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(os.fspath(path), flags=flags, vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("synchronous", _SYNCHRONOUS[durability])
+    set_durability(connection, durability)
     connection.pragma("journal_size_limit", MAX_LOG_BYTES)
     return connection
+
+
+def set_durability(connection: apsw.Connection, durability: Durability) -> None:
+    """Sync from the next commit on as `durability` says. Raises apsw.Error."""
+    connection.pragma("synchronous", _SYNCHRONOUS[durability])
 
 
 def is_new(connection: apsw.Connection, path: Path) -> bool:

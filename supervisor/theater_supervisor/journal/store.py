@@ -138,6 +138,10 @@ class Journal:
         """
         await self._run(self._database.recover)
 
+    async def change(self, durability: Durability, retention: Retention) -> None:
+        """Commit and retain like this from the next commit on. Raises JournalFailed."""
+        await self._run(partial(self._database.change, durability, retention))
+
     async def aclose(self) -> None:
         """Close the file, also while cancelled. Idempotent."""
         with trio.move_on_after(_CLOSE_S) as scope:

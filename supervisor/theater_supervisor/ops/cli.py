@@ -3,25 +3,45 @@
 It reads and checks the manifests, then hands them to app.py. Nothing here knows how an actor is served.
 """
 
+import ipaddress
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
 import click
 import trio
 
-from theater_supervisor import app
-from theater_supervisor.errors import ManifestError, Problem, SupervisorError
+from theater_supervisor.app import Supervisor, new_surroundings
+from theater_supervisor.errors import ManifestError, Problem, SupervisorError, VarUnusable
 from theater_supervisor.manifest import Manifest, read_directory
 from theater_supervisor.ops.check import check
 from theater_supervisor.ops.eventlog import log_to_file, log_to_terminal
+from theater_supervisor.ops.operate import Posts, operate
 
 _INTERRUPTED: Final = 130  # what shells report for SIGINT
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
+
+
+def _read_address(
+    _context: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        return str(ipaddress.ip_address(host.strip("[]"))), _port(port)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an IP address and a port, as 127.0.0.1:9464") from None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise ValueError(text)
+    return int(text)
+
 
 _HELP: Final = """
 Serve the actors described by the manifests (*.toml) in the directory MANIFESTS.
@@ -78,8 +98,14 @@ Exit status:
     show_default=True,
     help="The least important lines to log; debug has the hash of every state.",
 )
+@click.option(
+    "--admin",
+    metavar="HOST:PORT",
+    callback=_read_address,
+    help="Serve /livez, /readyz and /metrics there, such as 127.0.0.1:9464.",
+)
 @click.version_option(package_name="theater-supervise", message="%(prog)s %(version)s")
-def main(directory: Path, check_only: bool, var: Path, log_level: str) -> None:
+def main(directory: Path, check_only: bool, var: Path, log_level: str, admin: tuple[str, int] | None) -> None:
     """Run the command."""
     log_to_terminal(log_level)
     try:
@@ -87,20 +113,31 @@ def main(directory: Path, check_only: bool, var: Path, log_level: str) -> None:
         if check_only:
             click.echo(_verdict(manifests))
         else:
-            serve(manifests, var, log_level)
+            serve(directory, manifests, var, log_level, admin)
     except SupervisorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_status)
 
 
-def serve(manifests: list[Manifest], var: Path, log_level: str) -> None:
+def serve(
+    directory: Path, manifests: list[Manifest], var: Path, log_level: str, admin: tuple[str, int] | None
+) -> None:
     """Serve until told to stop. On a terminal the actors' logs are shown too."""
-    try:
+
+    def open_log() -> None:
         log_to_file(var / "log" / "supervisor.log", log_level)
+
+    try:
+        open_log()
     except OSError as error:
-        raise app.VarUnusable.of(error, var) from error
+        raise VarUnusable.of(error, var) from error
     echo = click.echo if sys.stdout.isatty() else None
-    work = partial(app.serve, manifests, var, debug=log_level == "debug", echo=echo, announce=click.echo)
+
+    async def work() -> None:
+        surroundings = new_surroundings(var, debug=log_level == "debug", echo=echo)
+        supervisor = Supervisor(directory, surroundings, announce=click.echo)
+        await operate(supervisor, manifests, var, Posts(admin, open_log))
+
     try:
         _run(work)
     except ManifestError as error:
@@ -127,7 +164,7 @@ def _check(manifests: list[Manifest], var: Path) -> list[Problem]:
     try:
         cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise app.VarUnusable.of(error, var) from error
+        raise VarUnusable.of(error, var) from error
     return _run(check, manifests, cache_dir)
 
 

@@ -12,9 +12,9 @@ from typing import Final
 import trio
 
 from theater_protocol.errors import RemoteProtocolError
-from theater_protocol.messages import Deliver, FromWorker, Ready, Result, Start
+from theater_protocol.messages import Deliver, FromWorker, Limits, Ready, Result, Start
+from theater_supervisor.actor.lines import LineDecoder
 from theater_supervisor.actor.link import Link
-from theater_supervisor.actor.logs import LineDecoder
 from theater_supervisor.actor.process import WORKER_COMMAND, WorkerProcess, describe_exit, spawn
 
 START_S: Final = 10.0
@@ -31,10 +31,10 @@ class ScratchWorker:
     `failure` says why it can't go on, None while it can.
     """
 
-    def __init__(self, process: WorkerProcess, answer_s: float, start_s: float) -> None:
+    def __init__(self, process: WorkerProcess, limits: Limits, answer_s: float, start_s: float) -> None:
         self.failure: str | None = None
         self._process = process
-        self._link = Link(process.stdin, process.stdout)
+        self._link = Link(process.stdin, process.stdout, limits)
         self._answer_s = answer_s
         self._start_s = start_s
         self._born = trio.current_time()
@@ -120,7 +120,7 @@ async def scratch_worker(
     """
     answer_s = start.limits.call_timeout_us / 1e6 + ANSWER_MARGIN_S
     async with spawn(command) as process:
-        worker = ScratchWorker(process, answer_s, start_s)
+        worker = ScratchWorker(process, start.limits, answer_s, start_s)
         await worker.start(start)
         yield worker
 

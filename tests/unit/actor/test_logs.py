@@ -1,53 +1,15 @@
-"""An actor's log: a worker's untrusted bytes become bounded, stamped, harmless lines."""
+"""An actor's log file: stamped lines, within a rate, and an account of those that are not there."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from theater_supervisor.actor.logs import MAX_LINE_BYTES, ActorLog, Line, LineDecoder, escape
-
-STREAM = b"plain\n\x1eLfrom the actor\n\x1eOprinted\n\x1eZno such stream\nhalf"
-
-
-@pytest.mark.parametrize("step", [1, 2, 5, 1000])
-def test_lines_keep_their_stream_however_they_arrive(step: int) -> None:
-    """Marks are read and removed; what has no known mark is stderr; a last half line is kept."""
-    decoder = LineDecoder()
-    lines = [line for at in range(0, len(STREAM), step) for line in decoder.feed(STREAM[at : at + step])]
-    assert lines + decoder.close() == [
-        Line("E", "plain"),
-        Line("L", "from the actor"),
-        Line("O", "printed"),
-        Line("E", "\x1eZno such stream"),
-        Line("E", "half"),
-    ]
-
-
-@pytest.mark.parametrize("newline", [b"\n", b""], ids=["ended", "cut off"])
-@pytest.mark.parametrize("step", [1000, 1 << 20])
-def test_a_long_line_is_split_visibly_and_whole(newline: bytes, step: int) -> None:
-    """No byte of an oversized line is lost, every piece is bounded and says that it goes on."""
-    data = b"\x1eO" + b"x" * (3 * MAX_LINE_BYTES) + newline
-    decoder = LineDecoder()
-    lines = [line for at in range(0, len(data), step) for line in decoder.feed(data[at : at + step])]
-    lines += decoder.close()
-    assert {line.stream for line in lines} == {"O"}
-    assert "".join(line.text.strip("…") for line in lines) == "x" * (3 * MAX_LINE_BYTES)
-    assert all(len(line.text) <= MAX_LINE_BYTES + 2 for line in lines)
-    assert lines[0].text.endswith("…")
-    assert lines[-1].text.startswith("…")
-    assert decoder.feed(b"next\n") == [Line("E", "next")]
-
-
-def test_invalid_utf8_is_shown() -> None:
-    """Bytes that are no text are visible as such, not dropped."""
-    assert LineDecoder().feed(b"a\xff\xfeb\n") == [Line("E", "a\\xff\\xfeb")]
-
-
-def test_control_characters_cannot_reach_a_terminal() -> None:
-    """Escape sequences, carriage returns and line separators are spelled out; tabs stay."""
-    assert escape("\x1b[2J\r\x00\x85\u2028\tend") == "\\x1b[2J\\r\\x00\\x85\\u2028\tend"
+from theater_supervisor.actor import logs
+from theater_supervisor.actor.lines import Line
+from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.manifest_tables import LogConfig
 
 
 def test_the_file_has_one_stamped_line_each(tmp_path: Path) -> None:
@@ -71,3 +33,97 @@ def test_a_full_disk_costs_lines_not_the_actor() -> None:
     log.write(1, [Line("E", "a"), Line("E", "b")])
     log.close()
     assert log.lost_lines == 2
+
+
+def texts(path: Path) -> list[str]:
+    """The lines of a log without their stamps."""
+    return [line.split(" ", 1)[1] for line in path.read_text().splitlines()]
+
+
+def test_what_a_full_disk_cost_is_told_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line with the exact count and the cause, before the first line that could be written."""
+    log = ActorLog(tmp_path / "chat.log", "chat", debug=False, echo=None)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", no_space)
+        log.write(1, [Line("E", "a"), Line("E", "b")])
+        log.mark(1, "c")
+    log.write(2, [Line("E", "d")])
+    log.write(2, [Line("E", "e")])
+    assert texts(tmp_path / "chat.log") == [
+        "chat/2 S 3 lines lost: No space left on device",
+        "chat/2 E d",
+        "chat/2 E e",
+    ]
+    assert log.lost_lines == 3
+
+
+def no_space(fd: int, data: bytes) -> int:
+    """Write as a full disk does."""
+    raise OSError(28, "No space left on device")
+
+
+def test_a_flood_is_counted_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines written and lines suppressed are all there were; the gaps say their sizes where they are."""
+    now_s = [0.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now_s[0])
+    config = LogConfig(rate_kib_per_s=4, burst_kib=64)
+    log = ActorLog(tmp_path / "chat.log", "chat", debug=False, echo=None, config=config)
+    stream = log.stream(1)
+    data = b"".join(b"line %d\n" % number for number in range(20_000))
+    for at in range(0, len(data), 1000):
+        stream.feed(data[at : at + 1000])
+        now_s[0] += 0.05
+    stream.close()
+    written = [
+        int(text.removeprefix("chat/1 E line ")) for text in texts(tmp_path / "chat.log") if " E " in text
+    ]
+    gaps = [int(text.split()[2]) for text in texts(tmp_path / "chat.log") if " S " in text]
+    assert len(written) + sum(gaps) == 20_000
+    assert log.suppressed_lines == sum(gaps)
+    assert 2 < len(gaps) < 20
+    assert written == sorted(written)
+    assert (tmp_path / "chat.log").stat().st_size < 64 * 1024 + 4 * 1024 * now_s[0] + 20_000
+    assert texts(tmp_path / "chat.log")[-1].endswith(" lines suppressed: more than 4 KiB a second")
+
+
+def test_what_was_suppressed_is_told_when_the_flood_pauses(tmp_path: Path) -> None:
+    """While a count is pending the stream asks to be flushed; told once, it does not."""
+    config = LogConfig(rate_kib_per_s=1, burst_kib=64)
+    log = ActorLog(tmp_path / "chat.log", "chat", debug=False, echo=None, config=config)
+    stream = log.stream(1)
+    stream.feed(b"x" * 70_000 + b"\n")
+    assert stream.flush_after_s is None
+    stream.feed(b"one\ntwo\nthr")
+    assert stream.flush_after_s == 1.0
+    stream.flush()
+    stream.flush()
+    assert stream.flush_after_s is None
+    stream.feed(b"ee\n")
+    stream.close()
+    gaps = [text for text in texts(tmp_path / "chat.log") if " S " in text]
+    assert [gap.split()[2] for gap in gaps] == ["2", "1"]
+
+
+def test_the_last_lines_of_an_incarnation_are_kept(tmp_path: Path) -> None:
+    """Twenty at most, and none of another worker."""
+    log = ActorLog(tmp_path / "chat.log", "chat", debug=False, echo=None)
+    log.write(1, [Line("E", f"old {number}") for number in range(30)])
+    log.write(2, [Line("E", f"new {number}") for number in range(5)])
+    assert [line.split(" E ")[1] for line in log.last_lines(2, 20)] == [
+        f"new {number}" for number in range(5)
+    ]
+    assert [line.split(" E ")[1] for line in log.last_lines(1, 3)] == ["old 27", "old 28", "old 29"]
+
+
+def test_limits_can_be_changed_while_it_is_written(tmp_path: Path) -> None:
+    """A smaller file size rotates with the next line."""
+    log = ActorLog(tmp_path / "chat.log", "chat", debug=False, echo=None)
+    log.write(1, [Line("E", "x" * 70_000)])
+    log.configure(LogConfig(file_mib=0.0625, files=2))
+    log.write(1, [Line("E", "next")])
+    log.reopen()
+    log.write(1, [Line("E", "last")])
+    assert texts(tmp_path / "chat.log") == ["chat/1 E next", "chat/1 E last"]
+    assert (tmp_path / "chat.log.1").stat().st_size > 70_000

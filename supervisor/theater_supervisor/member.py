@@ -1,0 +1,144 @@
+"""One actor of the running set, with what is kept for it: its log, its journal, the components it has run.
+
+It opens and closes them and follows changes of the manifest. Which actors there are is roster.py's matter.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from theater_protocol.messages import Limits
+from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.compile import Compiled
+from theater_supervisor.actor.incarnation import Deadlines
+from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.errors import VarUnusable
+from theater_supervisor.journal.store import Journal, JournalFailed, Retention
+from theater_supervisor.manifest import Manifest
+from theater_supervisor.reload import Configured
+
+_ANSWER_MARGIN_S: Final = 2.0
+_JOURNAL_CLOSE_S: Final = 15.0
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all actors share: the var directory, the bound on starting workers, and what becomes of log lines.
+
+    With `debug` the logs say more; `echo` gets every line of them too.
+    """
+
+    var: Path
+    starts: trio.CapacityLimiter
+    debug: bool = False
+    echo: Callable[[str], None] | None = None
+
+
+class Member:
+    """An actor that is served, and how it is configured now."""
+
+    def __init__(self, configured: Configured, actor: Actor, log: ActorLog, journal: Journal) -> None:
+        self.configured = configured
+        self.actor = actor
+        self.log = log
+        self.journal = journal
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+
+    async def keep(self, configured: Configured) -> None:
+        """Keep what a change to `configured` needs. Raises VarUnusable."""
+        data = self.journal.path.parent
+        with _blaming(data):
+            await trio.to_thread.run_sync(_keep_component, configured, data)
+
+    async def change(self, configured: Configured) -> None:
+        """Be as `configured` from now on; clients stay. What it needs has been kept."""
+        manifest = configured.manifest
+        # A journal that fails is recovered by its actor, and is as it should be then.
+        with contextlib.suppress(JournalFailed):
+            await self.journal.change(manifest.journal.durability, _retention(manifest))
+        self.configured = configured
+        self.actor.change(_spec(manifest, configured.compiled))
+
+
+@contextlib.asynccontextmanager
+async def open_member(configured: Configured, surroundings: Surroundings) -> AsyncIterator[Member]:
+    """Open what an actor needs, and close it again at the end.
+
+    Raises VarUnusable, JournalRefused and JournalFailed.
+    """
+    manifest, var = configured.manifest, surroundings.var
+    data, logs = var / "data" / manifest.name, var / "log"
+    with _blaming(var):
+        for directory in (data, logs):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = _open_log(manifest, logs, surroundings)
+    with contextlib.closing(log):
+        with _blaming(var):
+            await trio.to_thread.run_sync(_keep_component, configured, data)
+            initial_state = manifest.init_state.read_bytes() if manifest.init_state else None
+        journal = await Journal.open(
+            data / "journal.db",
+            actor=manifest.name,
+            component_sha256=configured.compiled.component_sha256,
+            initial_state=initial_state,
+            durability=manifest.journal.durability,
+            retention=_retention(manifest),
+        )
+        try:
+            actor = Actor(_spec(manifest, configured.compiled), journal, log, surroundings.starts)
+            yield Member(configured, actor, log, journal)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _JOURNAL_CLOSE_S):
+                await journal.aclose()
+
+
+@contextlib.contextmanager
+def _blaming(var: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VarUnusable.of(error, var) from error
+
+
+def _open_log(manifest: Manifest, logs: Path, surroundings: Surroundings) -> ActorLog:
+    path = logs / f"{manifest.name}.log"
+    return ActorLog(path, manifest.name, debug=surroundings.debug, echo=surroundings.echo)
+
+
+def _retention(manifest: Manifest) -> Retention:
+    return Retention(manifest.journal.keep_events, manifest.journal.keep_days)
+
+
+def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
+    limits, restart = manifest.limits, manifest.restart
+    return ActorSpec(
+        manifest.name,
+        str(compiled.path),
+        compiled.component_sha256,
+        Limits(round(limits.call_timeout_s * 1_000_000), limits.memory_mib * _MIB),
+        Deadlines(
+            start_s=restart.start_timeout_s,
+            answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S,
+            stop_s=restart.stop_timeout_s,
+        ),
+        restart=restart,
+    )
+
+
+def _keep_component(configured: Configured, data: Path) -> None:
+    """Keep the component beside the journal, so that what was recorded with it can be replayed."""
+    kept = data / "components" / f"{configured.compiled.component_sha256.hex()}.wasm"
+    if kept.exists():
+        return
+    kept.parent.mkdir(mode=0o700, exist_ok=True)
+    unfinished = kept.with_suffix(f".{os.getpid()}.tmp")
+    shutil.copyfile(configured.manifest.component_path, unfinished)
+    unfinished.rename(kept)

@@ -1,0 +1,95 @@
+"""What changes by the second: how late the event loop is, and the rates and latencies of every actor.
+
+Samples are taken once a second and compared with those of some seconds before; nothing is counted for it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from theater_supervisor.actor.histogram import quantile_s
+from theater_supervisor.app import Supervisor
+from theater_supervisor.gateway.traffic import Traffic
+
+BEAT_S: Final = 1.0
+HEALTHY_LAG_S: Final = 1.0
+_WINDOW_BEATS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What an actor did in the last seconds; the latencies are None when it released nothing."""
+
+    received_per_s: float = 0.0
+    sent_per_s: float = 0.0
+    p50_s: float | None = None
+    p99_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An actor's counts at one time."""
+
+    at_s: float
+    received: int
+    sent: int
+    latency_counts: tuple[int, ...]
+
+
+def rates(before: Sample, now: Sample) -> Rates:
+    """Return what happened between two samples."""
+    took_s = now.at_s - before.at_s
+    if took_s <= 0:
+        return Rates()
+    counts = [new - old for new, old in zip(now.latency_counts, before.latency_counts, strict=True)]
+    return Rates(
+        (now.received - before.received) / took_s,
+        (now.sent - before.sent) / took_s,
+        quantile_s(counts, 0.5),
+        quantile_s(counts, 0.99),
+    )
+
+
+class Pulse:
+    """Beats once a second while `run` runs. `lag_s` is how late the last beat was."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.lag_s = 0.0
+        self._supervisor = supervisor
+        self._samples: dict[str, deque[Sample]] = {}
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the event loop keeps up."""
+        return self.lag_s < HEALTHY_LAG_S
+
+    def rates(self, actor: str) -> Rates:
+        """Return an actor's rates over the last ten seconds, as of the last beat."""
+        samples = self._samples.get(actor)
+        return rates(samples[0], samples[-1]) if samples else Rates()
+
+    async def run(self, on_beat: Callable[[], None]) -> None:
+        """Beat until cancelled."""
+        while True:
+            due_s = trio.current_time() + BEAT_S
+            await trio.sleep_until(due_s)
+            self.lag_s = trio.current_time() - due_s
+            self._take_samples(self._supervisor.gateway.traffic())
+            on_beat()
+
+    def _take_samples(self, traffic: Mapping[str, Traffic]) -> None:
+        members = self._supervisor.roster.members
+        for name in self._samples.keys() - members.keys():
+            del self._samples[name]
+        for name, member in members.items():
+            carried = traffic.get(name, Traffic())
+            sample = Sample(
+                trio.current_time(),
+                carried.messages_in,
+                carried.messages_out,
+                tuple(member.actor.latency.counts),
+            )
+            self._samples.setdefault(name, deque(maxlen=_WINDOW_BEATS + 1)).append(sample)

@@ -1,0 +1,210 @@
+"""Everything an operator sees of a supervisor at one moment, as plain values.
+
+Taken here, shown elsewhere: by theaterctl, in var/run/status.json, as metrics. Nothing is changed by looking.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from theater_supervisor.actor.exit import ExitRecord
+from theater_supervisor.actor.lifecycle import ActorState
+from theater_supervisor.app import Supervisor
+from theater_supervisor.gateway.traffic import Traffic
+from theater_supervisor.member import Member
+from theater_supervisor.ops.pulse import Pulse
+
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_UNWANTED: Final = frozenset({"stopped", "ended"})
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """An actor at one moment.
+
+    `uptime_s` is how long its worker has been ready. `restarts` counts what ended workers, operators aside,
+    `restarts_in_period` what of it counts against the restart intensity. `note` says what is remarkable.
+    """
+
+    name: str
+    state: ActorState
+    pid: int | None
+    incarnation: int
+    uptime_s: float | None
+    restarts_in_period: int
+    restarts: int
+    connections: int
+    max_connections: int
+    received: int
+    sent: int
+    received_per_s: float
+    sent_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    rss_bytes: int | None
+    queue: int
+    seq: int
+    head: str
+    next_try_s: float | None
+    log_lines_lost: int
+    note: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether clients are served."""
+        return self.state == "ready"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to be ready: neither the operator nor its policy has it stopped."""
+        return self.state not in _UNWANTED
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStatus:
+    """A supervisor and its actors at one moment; times are Unix µs."""
+
+    version: str
+    pid: int
+    phase: str
+    at_us: int
+    started_at_us: int
+    loop_lag_ms: float
+    rss_bytes: int | None
+    actors: tuple[ActorStatus, ...]
+
+    @property
+    def unready(self) -> tuple[ActorStatus, ...]:
+        """The actors that should be ready and are not."""
+        return tuple(actor for actor in self.actors if actor.wanted and not actor.ready)
+
+
+class Observer:
+    """Takes a supervisor's status."""
+
+    def __init__(self, supervisor: Supervisor, pulse: Pulse) -> None:
+        self._supervisor = supervisor
+        self._pulse = pulse
+        self._started_at_us = time.time_ns() // 1000
+
+    def status(self) -> SupervisorStatus:
+        """Return what is to be seen now."""
+        traffic = self._supervisor.gateway.traffic()
+        counts = self._count_connections()
+        return SupervisorStatus(
+            version=version("theater-supervise"),
+            pid=os.getpid(),
+            phase=self._supervisor.phase,
+            at_us=time.time_ns() // 1000,
+            started_at_us=self._started_at_us,
+            loop_lag_ms=round(self._pulse.lag_s * 1000, 3),
+            rss_bytes=rss_bytes(os.getpid()),
+            actors=tuple(
+                self._actor(member, traffic.get(name, Traffic()), counts.get(name, 0))
+                for name, member in sorted(self._supervisor.roster.members.items())
+            ),
+        )
+
+    def _count_connections(self) -> Mapping[str, int]:
+        counts: dict[str, int] = {}
+        for connection in self._supervisor.gateway.connections:
+            counts[connection.actor] = counts.get(connection.actor, 0) + 1
+        return counts
+
+    def _actor(self, member: Member, traffic: Traffic, connections: int) -> ActorStatus:
+        actor, lifecycle = member.actor, member.actor.lifecycle
+        rates = self._pulse.rates(actor.name)
+        pid, head = actor.worker_pid, actor.head
+        return ActorStatus(
+            name=actor.name,
+            state=lifecycle.state,
+            pid=pid,
+            incarnation=actor.incarnation,
+            uptime_s=actor.worker_ready_s,
+            restarts_in_period=lifecycle.deaths_in_period,
+            restarts=sum(lifecycle.exit_counts.values()) - lifecycle.exit_counts["stopped"],
+            connections=connections,
+            max_connections=sum(
+                handler.config.max_connections for handler in member.configured.manifest.handlers
+            ),
+            received=traffic.messages_in,
+            sent=traffic.messages_out,
+            received_per_s=round(rates.received_per_s, 1),
+            sent_per_s=round(rates.sent_per_s, 1),
+            p50_ms=_ms(rates.p50_s),
+            p99_ms=_ms(rates.p99_s),
+            rss_bytes=rss_bytes(pid) if pid is not None else None,
+            queue=actor.queue,
+            seq=head.seq,
+            head=head.hash.hex(),
+            next_try_s=lifecycle.next_try_s,
+            log_lines_lost=member.log.lost_lines,
+            note=_note(member),
+        )
+
+
+def to_object(status: SupervisorStatus) -> dict[str, Any]:
+    """Return the status as JSON's types, the actors' `ready` and `wanted` included."""
+    actors = [asdict(actor) | {"ready": actor.ready, "wanted": actor.wanted} for actor in status.actors]
+    return asdict(status) | {"actors": actors}
+
+
+def exit_object(record: ExitRecord) -> dict[str, Any]:
+    """Return the record of a worker's end as JSON's types."""
+    return {
+        "at_us": record.at_us,
+        "incarnation": record.incarnation,
+        "pid": record.exit.pid,
+        "class": record.exit.how.label,
+        "how": str(record.exit),
+        "lived_s": record.exit.lived_s,
+        "ready_s": record.exit.ready_s,
+        "in_hand": record.in_hand,
+        "lines": list(record.lines),
+        "then": record.then,
+    }
+
+
+def rss_bytes(pid: int) -> int | None:
+    """Return how much memory a process has resident; None where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content so that a reader finds the old one or the new one. Raises OSError."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _note(member: Member) -> str:
+    lifecycle = member.actor.lifecycle
+    last = str(lifecycle.exits[-1].exit) if lifecycle.exits else ""
+    in_s = f"in {lifecycle.next_try_s:.1f} s" if lifecycle.next_try_s is not None else "under way"
+    match lifecycle.state:
+        case "waiting":
+            return f"next try {in_s}; {last}" if last else f"next try {in_s}"
+        case "held":
+            return f"died too often, probe {in_s}; {last}"
+        case "ended":
+            return f"policy {member.configured.manifest.restart.policy}; {last}"
+        case "recovering":
+            return "its journal cannot be written"
+        case "stopped":
+            return "by the operator"
+        case "starting" | "ready":
+            return ""
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)

@@ -1,0 +1,57 @@
+"""What a reload would do: the actors that are served compared with those that the manifests describe now.
+
+Pure: nothing is read, started or stopped here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from theater_supervisor.actor.compile import Compiled
+from theater_supervisor.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """An actor as it is configured: its manifest and what its component is compiled to."""
+
+    manifest: Manifest
+    compiled: Compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Actors by what happens to them, each list in the order of names.
+
+    `changed` says for each actor what is not as before: top-level keys of its manifest, or `component` when
+    the file's contents are others.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: Mapping[str, tuple[str, ...]]
+    unchanged: tuple[str, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all stays as it is."""
+        return not (self.added or self.removed or self.changed)
+
+
+def compare(before: Mapping[str, Configured], after: Mapping[str, Configured]) -> Changes:
+    """Say what leads from one configuration to the other."""
+    common = sorted(before.keys() & after.keys())
+    differences = {name: _differences(before[name], after[name]) for name in common}
+    return Changes(
+        tuple(sorted(after.keys() - before.keys())),
+        tuple(sorted(before.keys() - after.keys())),
+        {name: keys for name, keys in differences.items() if keys},
+        tuple(name for name, keys in differences.items() if not keys),
+    )
+
+
+def _differences(before: Configured, after: Configured) -> tuple[str, ...]:
+    old, new = before.manifest.model_dump(), after.manifest.model_dump()
+    keys = tuple(key for key in new if old[key] != new[key])
+    if before.compiled.component_sha256 != after.compiled.component_sha256:
+        return ("component", *keys)
+    return keys
