@@ -13,6 +13,7 @@ import cbor2
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_DEPTH = 8
+_BYTES, _TEXT = 2, 3  # major types
 
 _BUILT_IN_TAGS = (
     0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799,
@@ -38,12 +39,15 @@ def encode(item: object) -> bytes:
         raise LocalProtocolError(f"cannot encode: {exc}") from exc
 
 
-def decode(data: bytes) -> object:
+def decode(data: bytes, max_items: int | None = None) -> object:
     """Decode exactly one item from all of `data`.
 
     Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, nesting deeper
-    than MAX_DEPTH.
+    than MAX_DEPTH, and more than `max_items` items in all. The last is checked before anything is decoded,
+    because an item of one byte becomes an object of sixty.
     """
+    if max_items is not None and len(data) > max_items:
+        _check_item_count(data, max_items)
     stream = io.BytesIO(data)
     decoder = cbor2.CBORDecoder(
         stream,
@@ -63,6 +67,26 @@ def decode(data: bytes) -> object:
     if stream.tell() != len(data):
         raise RemoteProtocolError("bytes follow the item")
     return item
+
+
+def _check_item_count(data: bytes, max_items: int) -> None:
+    """Count the items' heads, RFC 8949 section 3; what is malformed is left to the decoder."""
+    at = 0
+    for _ in range(max_items):
+        if at >= len(data):
+            return
+        kind, argument = data[at] >> 5, data[at] & 31
+        at += 1
+        if argument > 27:
+            return
+        if argument >= 24:
+            width = 1 << (argument - 24)
+            argument = int.from_bytes(data[at : at + width], "big")
+            at += width
+        if kind in (_BYTES, _TEXT):
+            at += argument
+    if at < len(data):
+        raise RemoteProtocolError(f"more than {max_items} items")
 
 
 def decode_shortest(data: bytes) -> object:

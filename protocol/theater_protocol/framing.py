@@ -24,12 +24,14 @@ def encode_frame(item: object) -> bytes:
 class FrameDecoder:
     """Cuts a byte stream into frames and decodes each one strictly.
 
-    `max_frame_bytes` is checked against a frame's length before any of its bytes are kept.
-    After a RemoteProtocolError the decoder must not be used again.
+    `max_frame_bytes` is checked against a frame's length before any of its bytes are kept, `max_items`
+    against its contents before they are decoded. After a RemoteProtocolError the decoder must not be used
+    again.
     """
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES, max_items: int | None = None) -> None:
         self._max_frame_bytes = max_frame_bytes
+        self._max_items = max_items
         self._buffer = bytearray()
 
     @property
@@ -50,7 +52,8 @@ class FrameDecoder:
             end = start + HEADER_BYTES + self._body_bytes(start)
             if end > len(buffer):
                 break
-            items.append(cbor.decode(bytes(memoryview(buffer)[start + HEADER_BYTES : end])))
+            body = bytes(memoryview(buffer)[start + HEADER_BYTES : end])
+            items.append(cbor.decode(body, self._max_items))
             start = end
         del buffer[:start]
         return items

@@ -5,10 +5,11 @@ and nothing here decides what happens on a frame.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Final, Literal, Never, TypeVar, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.framing import MAX_FRAME_BYTES
 
 EventKind = Literal["init", "connect", "text", "binary", "ping", "pong", "close"]
 ReplyKind = Literal["text", "binary", "ping", "pong", "close"]
@@ -18,6 +19,10 @@ Payload = str | bytes | None
 HASH_BYTES: Final = 32
 SEED_BYTES: Final = 32
 MAX_SANDBOX_LEVEL: Final = 2
+MAX_DETAIL_CHARS: Final = 4096
+REPLY_OVERHEAD_BYTES: Final = 20
+MAX_BATCH_BYTES: Final = 256 * 1024  # replies beyond this do not wait for later results
+RESULT_OVERHEAD_BYTES: Final = 4 * MAX_DETAIL_CHARS + 256
 
 _T = TypeVar("_T")
 _PAYLOAD_TYPES: Final[dict[str, type]] = {
@@ -41,12 +46,42 @@ class Reply:
     payload: Payload
 
 
+def payload_bytes(reply: Reply) -> int:
+    """Return how many bytes a reply's payload has on the wire."""
+    payload = reply.payload
+    if isinstance(payload, str) and not payload.isascii():
+        return len(payload.encode())
+    return len(payload) if payload else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call and one instance may use."""
+    """What one call and one instance may use, and what one call may answer.
+
+    `max_replies` counts messages, `max_reply_bytes` sums the bytes of their payloads. Raises ValueError when
+    a result within the limits could be longer than a frame.
+    """
 
     call_timeout_us: int
     memory_bytes: int
+    max_state_bytes: int = 16 << 20
+    max_replies: int = 10_000
+    max_reply_bytes: int = 16 << 20
+
+    def __post_init__(self) -> None:
+        if self.max_result_bytes > MAX_FRAME_BYTES:
+            raise ValueError(f"results of {self.max_result_bytes} bytes do not fit into frames")
+
+    @property
+    def max_result_bytes(self) -> int:
+        """How long a Result within these limits can be on the wire."""
+        replies = self.max_reply_bytes + self.max_replies * REPLY_OVERHEAD_BYTES
+        return self.max_state_bytes + replies + RESULT_OVERHEAD_BYTES
+
+    @property
+    def max_result_items(self) -> int:
+        """How many CBOR items a Result within these limits can consist of."""
+        return 3 * self.max_replies + 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +157,8 @@ StateUpdate = Changed | Unchanged | Deferred
 class Result:
     """worker → supervisor: what a delivery came to.
 
-    `detail` is the actor's error string for err, the reason for trap and timeout, else None. `state_hash` is
+    `detail` is the actor's error string for err, the reason for trap and timeout, else None; it has at most
+    MAX_DETAIL_CHARS. `state_hash` is
     the SHA-256 of the state after the call, None where the state is none. Replies only with ok.
     """
 
@@ -152,7 +188,7 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             pairs = [[reply.kind, reply.payload] for reply in replies]
             return [17, delivery, outcome, detail, pairs, state_hash, _update_item(update)]
         case Start(actor, path, sha256, limits, seed, state):
-            return [1, actor, path, sha256, [limits.call_timeout_us, limits.memory_bytes], seed, state]
+            return [1, actor, path, sha256, [*astuple(limits)], seed, state]
         case Stop():
             return [3]
         case Ready(sha256, exports_init, sandbox_level):
@@ -226,16 +262,24 @@ def _payload(kind: str, value: object) -> Payload:
 
 def _read_start(item: list[object]) -> Start:
     _, actor, path, sha256, limits, seed, state = item
-    if type(limits) is not list or len(limits) != 2:
-        _broken("limits must be an array of 2")
     return Start(
         _typed(actor, str, "actor"),
         _typed(path, str, "compiled_path"),
         _octets(sha256, HASH_BYTES, "component_sha256"),
-        Limits(_count(limits[0], "call_timeout_us"), _count(limits[1], "memory_bytes")),
+        _read_limits(limits),
         _octets(seed, SEED_BYTES, "seed"),
         _state(state),
     )
+
+
+def _read_limits(value: object) -> Limits:
+    names = [field.name for field in fields(Limits)]
+    if type(value) is not list or len(value) != len(names):
+        _broken(f"limits must be an array of {len(names)}")
+    try:
+        return Limits(*map(_count, value, names))
+    except ValueError as exc:
+        raise RemoteProtocolError(str(exc)) from exc
 
 
 def _read_deliver(item: list[object]) -> Deliver:
@@ -275,7 +319,7 @@ def _read_result(item: list[object]) -> Result:
     result = Result(
         _count(delivery, "delivery"),
         cast(Outcome, outcome),
-        None if detail is None else _typed(detail, str, "detail"),
+        _read_detail(detail),
         _read_replies(replies),
         None if state_hash is None else _octets(state_hash, HASH_BYTES, "state_hash"),
         _read_update(update),
@@ -283,6 +327,15 @@ def _read_result(item: list[object]) -> Result:
     if result.outcome != "ok" and (result.replies or isinstance(result.update, Changed)):
         _broken(f"outcome {result.outcome} with replies or a new state")
     return result
+
+
+def _read_detail(value: object) -> str | None:
+    if value is None:
+        return None
+    detail = _typed(value, str, "detail")
+    if len(detail) > MAX_DETAIL_CHARS:
+        _broken(f"a detail of {len(detail)} characters")
+    return detail
 
 
 def _read_replies(value: object) -> tuple[Reply, ...]:

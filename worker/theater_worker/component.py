@@ -15,13 +15,12 @@ from typing import Final, Literal
 from wasmtime import Engine, Store, Trap, WasmtimeError
 from wasmtime.component import Component, Func, Instance, Linker
 
-from theater_protocol.framing import MAX_FRAME_BYTES
-from theater_protocol.messages import EventKind, Limits, Reply
+from theater_protocol.messages import MAX_DETAIL_CHARS, EventKind, Limits, Reply, payload_bytes
 from theater_worker.errors import ComponentError, UnreadableError
 from theater_worker.interface import HANDLE_MESSAGE, INIT, Interface, read_interface
 from theater_worker.output import GuestOutput
 from theater_worker.replies import GuestMessage, to_replies
-from theater_worker.route import Answer, PublicRoute, Route, State
+from theater_worker.route import Answer, OverLimit, PublicRoute, Route, State
 from theater_worker.shim.binary import Unsupported
 from theater_worker.shim.call import ShimRoute, is_shim
 from theater_worker.shim.inject import export_name, read_reason
@@ -36,10 +35,8 @@ MAX_TABLES: Final = 32
 MAX_MEMORIES: Final = 4
 MAX_TABLE_ELEMENTS: Final = 1 << 20
 
-_MAX_DETAIL_CHARS: Final = 200
+_MAX_REASON_CHARS: Final = 200
 _MAX_BACKTRACE_LINES: Final = 60
-_FRAME_OVERHEAD_BYTES: Final = 256
-_REPLY_OVERHEAD_BYTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +106,8 @@ class ActorComponent:
             answer = self._limited_call(state, kind, text, data)
         except (WasmtimeError, Trap) as exc:
             return self._stopped(str(exc))
+        except OverLimit as exc:
+            return Err(str(exc))
         # The boundary of a guest's failure: what else is raised here is the worker's error, and named so.
         except Exception:
             self._wasi.failure = traceback.format_exc()
@@ -116,8 +115,8 @@ class ActorComponent:
         finally:
             self._output.end_call()
         if isinstance(answer, str):
-            return Err(answer)
-        return _checked(kind, *answer)
+            return Err(answer if len(answer) <= MAX_DETAIL_CHARS else f"{answer[: MAX_DETAIL_CHARS - 1]}…")
+        return _checked(kind, *answer, self._limits)
 
     def instantiate(self) -> None:
         """Make the first instance, which may run code of the guest. Raises ComponentError."""
@@ -173,7 +172,7 @@ class ActorComponent:
             return public
         shim = instance.get_func(self._store, export_name())
         assert shim is not None  # as the component's own types say
-        return ShimRoute(self._store, shim, self._shim_layout, public)
+        return ShimRoute(self._store, shim, self._shim_layout, public, self._limits)
 
     def _function(self, instance: Instance, interface: str, name: str) -> Func:
         index = self._component.get_export_index(name, self._component.get_export_index(interface))
@@ -223,22 +222,19 @@ def _shim_layout(component: Component, interface: Interface, engine: Engine) -> 
     return None
 
 
-def _checked(kind: EventKind, state: State, messages: list[GuestMessage]) -> Outcome:
-    """Make the guest's answer fit for the wire; one that does not fit into a frame is an error."""
+def _checked(kind: EventKind, state: State, messages: list[GuestMessage], limits: Limits) -> Outcome:
+    """Make the guest's answer fit for the wire; one that is over a limit is an error."""
+    if len(messages) > limits.max_replies:
+        return Err(f"{len(messages)} replies are over the limit of {limits.max_replies}")
+    if state is not None and len(state) > limits.max_state_bytes:
+        return Err(f"a state of {len(state)} bytes is over the limit of {limits.max_state_bytes}")
     replies, refused = to_replies(kind, messages)
+    size = sum(map(payload_bytes, replies))
+    if size > limits.max_reply_bytes:
+        return Err(f"replies of {size} bytes are over the limit of {limits.max_reply_bytes}")
     for line in refused:
         log("E", line)
-    size = _FRAME_OVERHEAD_BYTES + len(state or b"") + sum(_encoded_bytes(reply) for reply in replies)
-    if size > MAX_FRAME_BYTES:
-        return Err(f"a result of {size} bytes is over the limit of {MAX_FRAME_BYTES}")
     return Ok(state, replies)
-
-
-def _encoded_bytes(reply: Reply) -> int:
-    payload = reply.payload
-    if isinstance(payload, str):
-        return _REPLY_OVERHEAD_BYTES + (len(payload) if payload.isascii() else len(payload.encode()))
-    return _REPLY_OVERHEAD_BYTES + len(payload or b"")
 
 
 def _reason(message: str) -> str:
@@ -247,7 +243,7 @@ def _reason(message: str) -> str:
     # The rest of the line says where, which depends on the route.
     if reason.startswith(("invalid utf-8", "incomplete utf-8")):
         return "a string of the guest is not UTF-8"
-    return reason[:_MAX_DETAIL_CHARS]
+    return reason[:_MAX_REASON_CHARS]
 
 
 def _shortened(message: str) -> str:

@@ -12,14 +12,21 @@ are ever Changed.
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import Final
 
 from theater_protocol.framing import encode_frame
-from theater_protocol.messages import Changed, Deferred, Result, StateUpdate, Unchanged, to_item
+from theater_protocol.messages import (
+    MAX_BATCH_BYTES,
+    REPLY_OVERHEAD_BYTES,
+    Changed,
+    Deferred,
+    Result,
+    StateUpdate,
+    Unchanged,
+    payload_bytes,
+    to_item,
+)
 from theater_worker.component import Err, Ok, Outcome, Stopped
 from theater_worker.route import State
-
-MAX_PENDING_BYTES: Final = 256 * 1024
 
 
 class Outbox:
@@ -45,13 +52,15 @@ class Outbox:
         return not self._pending
 
     def add(self, delivery: int, outcome: Outcome) -> None:
-        """Take the outcome of a delivery; flush when more than MAX_PENDING_BYTES wait."""
+        """Take the outcome of a delivery; flush when more than MAX_BATCH_BYTES wait."""
         with self._lock:
             if isinstance(outcome, Ok):
                 self._change_state(outcome.state)
-                self._pending_bytes += sum(len(reply.payload or b"") for reply in outcome.replies)
+                self._pending_bytes += sum(
+                    REPLY_OVERHEAD_BYTES + payload_bytes(reply) for reply in outcome.replies
+                )
             self._pending.append((delivery, outcome, self._hash))
-        if self._pending_bytes > MAX_PENDING_BYTES:
+        if self._pending_bytes > MAX_BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:

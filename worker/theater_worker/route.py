@@ -16,13 +16,17 @@ State = bytes | None
 Answer = tuple[State, list[GuestMessage]] | str
 
 
+class OverLimit(Exception):
+    """The guest's answer is larger than it may be; the instance is as good as before."""
+
+
 class Route(Protocol):
     """A way into one instance."""
 
     def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
         """Give the guest one event (init: its name in `text`); its state and messages, or its error string.
 
-        Raises what wasmtime raises when the guest is stopped.
+        Raises what wasmtime raises when the guest is stopped, and may raise OverLimit.
         """
 
 

@@ -45,6 +45,28 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryExceeded:
+    """The process grew over `rss_mib` and was replaced."""
+
+    label: ClassVar = "memory_exceeded"
+    used_bytes: int
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"memory: {self.used_bytes >> 20} MiB in use, {self.limit_bytes >> 20} MiB allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxViolated:
+    """It made a system call that its sandbox forbids: native code of an attacker may have run in it."""
+
+    label: ClassVar = "sandbox_violated"
+
+    def __str__(self) -> str:
+        return "killed by SIGSYS: it tried to leave its sandbox"
+
+
+@dataclass(frozen=True, slots=True)
 class ProtocolBroken:
     """It sent what the protocol does not allow, and was killed."""
 
@@ -136,6 +158,8 @@ ExitClass = (
     Exited
     | Signalled
     | OutOfMemory
+    | MemoryExceeded
+    | SandboxViolated
     | ProtocolBroken
     | StartTimeout
     | Hung

@@ -8,18 +8,21 @@ from collections.abc import Sequence
 import trio
 
 from theater_protocol import framing, messages
-from theater_protocol.messages import FromWorker, ToWorker
+from theater_protocol.messages import FromWorker, Limits, ToWorker
 
-RECEIVE_BYTES = 1024 * 1024
+# As much as a pipe holds. A hostile worker can make objects of it that take sixty times as much.
+RECEIVE_BYTES = 256 * 1024
 
 
 class Link:
-    """Sends frames to a worker and receives its frames, strictly decoded."""
+    """Sends frames to a worker and receives its frames, strictly decoded and bounded by `limits`."""
 
-    def __init__(self, send_stream: trio.abc.SendStream, receive_stream: trio.abc.ReceiveStream) -> None:
+    def __init__(
+        self, send_stream: trio.abc.SendStream, receive_stream: trio.abc.ReceiveStream, limits: Limits
+    ) -> None:
         self._send_stream = send_stream
         self._receive_stream = receive_stream
-        self._decoder = framing.FrameDecoder()
+        self._decoder = framing.FrameDecoder(limits.max_result_bytes, limits.max_result_items)
 
     async def send(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames at one go; False when the worker has gone. Waits while the pipe is full."""

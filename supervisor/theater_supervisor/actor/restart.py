@@ -4,6 +4,7 @@ No trio, no clock, no chance of its own: the time and a random number are handed
 spawns. The words and the window are those of OTP's supervisor (restart types, intensity, period).
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,9 +15,11 @@ from theater_supervisor.actor.exit import (
     Exited,
     Hung,
     InitFailed,
+    MemoryExceeded,
     OutOfMemory,
     ProtocolBroken,
     ResultsNotStored,
+    SandboxViolated,
     Signalled,
     StartTimeout,
     Stopped,
@@ -24,7 +27,7 @@ from theater_supervisor.actor.exit import (
 )
 from theater_supervisor.manifest_tables import RestartPolicy
 
-Nature = Literal["normal", "abnormal", "host", "operator"]
+Nature = Literal["normal", "abnormal", "host", "operator", "attack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Turn clients away and try again after `probe_s`."""
+    """Turn clients away and try again after `probe_s`; infinite: when the operator says so."""
 
     probe_s: float
 
     def __str__(self) -> str:
-        return f"hold, and probe in {self.probe_s:g} s"
+        return "hold" if math.isinf(self.probe_s) else f"hold, and probe in {self.probe_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ def decide(
         case "host", _:
             unstarted = history.unstarted + 1
             return Restart(_delay_s(policy, unstarted, chance)), replace(history, unstarted=unstarted)
+        case "attack", _:
+            # Whoever got that far once is given no second try before somebody has looked.
+            return Hold(math.inf), History(held=True)
         case _, "temporary":
             return Leave(), History()
         case "normal", "transient":
@@ -106,6 +112,10 @@ def nature(how: ExitClass) -> Nature:
             return "normal"
         case Exited() | Signalled() | OutOfMemory() | ProtocolBroken() | StartTimeout() | Hung():
             return "abnormal"
+        case MemoryExceeded():
+            return "abnormal"
+        case SandboxViolated():
+            return "attack"
         case InitFailed() | SupervisorFault():
             return "abnormal"
 

@@ -6,10 +6,24 @@ Pure: no trio, no clock, no disk. Every byte of a result comes from a worker and
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from theater_protocol.errors import RemoteProtocolError
-from theater_protocol.messages import Changed, Deferred, Deliver, Result, Unchanged
+from theater_protocol.messages import (
+    MAX_BATCH_BYTES,
+    Changed,
+    Deferred,
+    Deliver,
+    Limits,
+    Result,
+    Unchanged,
+    payload_bytes,
+)
 from theater_supervisor.journal.store import Entry
+
+# A worker writes when this much waits; one read can bring the end of a batch and the beginning of the next.
+_BATCH_BYTES: Final = 2 * MAX_BATCH_BYTES
+_BATCH_REPLIES: Final = _BATCH_BYTES // 8  # ["close", null]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,24 @@ def committable(results: Sequence[Result]) -> int:
         if not isinstance(results[count - 1].update, Deferred):
             return count
     return 0
+
+
+def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> None:
+    """Check what has been received and not committed against what a worker may send.
+
+    Each result keeps the limits, and together they are no more than a worker collects before it writes.
+    Raises RemoteProtocolError.
+    """
+    if len(results) > in_flight:
+        raise RemoteProtocolError("a result for no delivery")
+    replies = octets = 0
+    for result in results:
+        if isinstance(result.update, Changed) and len(result.update.state or b"") > limits.max_state_bytes:
+            raise RemoteProtocolError("a state over the limit")
+        replies += len(result.replies)
+        octets += sum(map(payload_bytes, result.replies))
+    if replies > _BATCH_REPLIES + limits.max_replies or octets > _BATCH_BYTES + limits.max_reply_bytes:
+        raise RemoteProtocolError(f"{replies} replies of {octets} bytes at once")
 
 
 def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_hash: bytes | None) -> Batch:

@@ -2,22 +2,24 @@
 
 import hashlib
 import threading
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 
 from tests.unit.worker.process import LIMITS, SEED, start_frame
+from theater_protocol.messages import Limits, Reply
 from theater_worker.component import ActorComponent, Err, Ok, Stopped
 from theater_worker.engine import new_engine
 from theater_worker.output import GuestOutput
 from theater_worker.time_limit import TimeLimit
 
 
-def load(actor: str) -> ActorComponent:
+def load(actor: str, limits: Limits = LIMITS) -> ActorComponent:
     """Make an instance of a test actor in this process."""
     engine = new_engine()
     time_limit = TimeLimit(5, engine.increment_epoch)
-    component = ActorComponent(engine, start_frame(actor).compiled_path, LIMITS, SEED, time_limit)
+    component = ActorComponent(engine, start_frame(actor).compiled_path, limits, SEED, time_limit)
     time_limit.start()
     component.instantiate()
     return component
@@ -42,13 +44,34 @@ def test_an_error_in_a_host_function_is_not_blamed_on_the_guest(
     assert isinstance(component.call(0, b"s", "text", "hello", None), Ok)
 
 
-def test_a_result_too_large_for_a_frame_is_an_err(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the wire cannot carry is refused with both sizes; the state does not change."""
-    monkeypatch.setattr("theater_worker.component.MAX_FRAME_BYTES", 1000)
-    component = load("echo")
-    assert isinstance(component.call(0, None, "text", "x" * 100, None), Ok)
-    outcome = component.call(0, None, "text", "é" * 500, None)
-    assert outcome == Err("a result of 1276 bytes is over the limit of 1000")
+SMALL = replace(LIMITS, max_state_bytes=100, max_replies=3, max_reply_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("state 101", "a state of 101 bytes is over the limit of 100"),
+        ("many 4", "4 replies are over the limit of 3"),
+        ("é" * 51, "replies of 102 bytes are over the limit of 100"),
+        (
+            "state 1000",
+            "the answer is over the limits: 100 bytes of state, 3 replies of 100 bytes",
+        ),
+    ],
+)
+def test_an_answer_over_a_limit_is_an_err(command: str, problem: str) -> None:
+    """The size and the limit are named; the state does not change, and the next call works."""
+    component = load("probe", SMALL)
+    assert component.call(0, b"before", "text", command, None) == Err(problem)
+    assert component.call(0, b"before", "text", "x" * 100, None) == Ok(b"before", (Reply("text", "x" * 100),))
+    assert component.call(0, b"before", "text", "state 100", None) == Ok(b"x" * 100, ())
+
+
+def test_a_long_error_is_shortened() -> None:
+    """An error string of any length becomes a detail that fits into a frame."""
+    outcome = load("probe").call(0, None, "text", "err " + "x" * 100_000, None)
+    assert isinstance(outcome, Err)
+    assert outcome.detail == "x" * 4095 + "…"
 
 
 def test_a_call_within_the_limit_is_left_alone() -> None:

@@ -3,9 +3,18 @@
 import pytest
 
 from theater_protocol.framing import FrameDecoder
-from theater_protocol.messages import Changed, Deferred, Reply, Result, StateUpdate, Unchanged, from_worker
+from theater_protocol.messages import (
+    MAX_BATCH_BYTES,
+    Changed,
+    Deferred,
+    Reply,
+    Result,
+    StateUpdate,
+    Unchanged,
+    from_worker,
+)
 from theater_worker.component import Err, Ok, Outcome, Stopped
-from theater_worker.outbox import MAX_PENDING_BYTES, Outbox
+from theater_worker.outbox import Outbox
 
 
 class Supervisor:
@@ -81,7 +90,7 @@ def test_much_is_not_kept_waiting() -> None:
     """Replies beyond the bound flush by themselves."""
     supervisor = Supervisor(None)
     outbox = Outbox(None, supervisor.write)
-    half = Ok(None, (Reply("binary", bytes(MAX_PENDING_BYTES // 2 + 1)),))
+    half = Ok(None, (Reply("binary", bytes(MAX_BATCH_BYTES // 2 + 1)),))
     outbox.add(1, half)
     assert supervisor.writes == []
     outbox.add(2, half)

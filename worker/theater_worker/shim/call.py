@@ -15,9 +15,9 @@ from wasmtime import Store, WasmtimeError, _bindings, _ffi
 from wasmtime.component import U32, Func, FuncType, String, TupleType
 from wasmtime.component._enter import enter_wasm
 
-from theater_protocol.messages import EventKind
+from theater_protocol.messages import EventKind, Limits
 from theater_worker.replies import GuestMessage
-from theater_worker.route import Answer, Route, State
+from theater_worker.route import Answer, OverLimit, Route, State
 from theater_worker.shim.layout import Layout
 
 _HAS_STATE, _HAS_TEXT, _HAS_DATA, _STATE_IN_HEX, _STATE_IS_KEPT, _DATA_IN_HEX = 1, 2, 4, 8, 16, 32
@@ -34,6 +34,8 @@ _FAULTS: Final = {
 _OK, _ERR = b"0"[0], b"1"[0]
 _NO_STATE, _PLAIN_STATE, _HEX_STATE = b"012"
 _ZERO: Final = b"0"[0]
+_MESSAGE_OVERHEAD_BYTES: Final = 32
+_ANSWER_OVERHEAD_BYTES: Final = 1 << 20  # an error string, which is shortened later
 
 
 class _String(ctypes.Structure):
@@ -85,8 +87,12 @@ class ShimRoute:
     `function` must be one that is_shim() is true of. Not for two threads.
     """
 
-    def __init__(self, store: Store, function: Func, layout: Layout, public: Route) -> None:
+    def __init__(self, store: Store, function: Func, layout: Layout, public: Route, limits: Limits) -> None:
         self._public = public
+        self._limits = limits
+        # What can be told of an answer before any of it is copied; hex takes two bytes for one.
+        self._max_state_size = 2 * limits.max_state_bytes
+        self._max_answer_size = 2 * limits.max_reply_bytes + _MESSAGE_OVERHEAD_BYTES * limits.max_replies
         self._kinds = layout.kinds
         self._flags_of_kind = {kind: index << _KIND_SHIFT for index, kind in enumerate(layout.kinds)}
         # wasmtime only reads the arguments, so they stay this object's own; the result is overwritten, and
@@ -109,6 +115,7 @@ class ShimRoute:
         self._store = store
         weakref.finalize(self, _ffi.wasmtime_component_val_delete, ctypes.byref(result[0]))
         # The bytes that the shim keeps. It need not be given them again (64 KiB: 20 µs, in hex 150 µs).
+        # A fresh one keeps no bytes, which is the empty state, not none.
         self._kept: State = b""
 
     def call(self, state: State, kind: EventKind, text: str | None, data: bytes | None) -> Answer:
@@ -152,6 +159,13 @@ class ShimRoute:
         """Copy the result out and read it."""
         values = ctypes.string_at(self._result_words[2], 8 * 2 * _VALUE_WORDS)
         _, state_size, state_at, _, _, size, address, _ = _two_values.unpack(values)
+        if state_size > self._max_state_size or size > self._max_answer_size + _ANSWER_OVERHEAD_BYTES:
+            self._kept = None
+            limits = self._limits
+            raise OverLimit(
+                f"the answer is over the limits: {limits.max_state_bytes} bytes of state,"
+                f" {limits.max_replies} replies of {limits.max_reply_bytes} bytes"
+            )
         answer = ctypes.string_at(address, size)
         if answer[0] == _OK:
             messages = _read_messages(answer, self._kinds)

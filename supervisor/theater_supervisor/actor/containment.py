@@ -1,0 +1,60 @@
+"""What holds a worker from outside: the sandbox it must be in, and the memory it may take.
+
+Asks the machine and the kernel; what follows from an answer is decided elsewhere.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+PROBE_COMMAND: Final = (sys.executable, "-I", "-m", "theater_worker.sandbox")
+_PROBE_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Containment:
+    """`sandbox_required` is the least level a worker must reach; `rss_bytes` None means no limit."""
+
+    sandbox_required: int = 0
+    rss_bytes: int | None = None
+
+
+class SandboxReport(BaseModel):
+    """What a machine offers: the level that workers reach on it, and what that is made of.
+
+    `landlock_abi` is 0 where there is none, `architecture` None where its system calls are not known.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    level: int
+    seccomp: bool
+    landlock_abi: int
+    architecture: str | None
+
+
+async def probe_sandbox(command: Sequence[str] = PROBE_COMMAND) -> SandboxReport:
+    """Find out what this machine offers, by locking down a process. A probe that fails finds nothing."""
+    nothing = SandboxReport(level=0, seccomp=False, landlock_abi=0, architecture=None)
+    with trio.move_on_after(_PROBE_TIMEOUT_S):
+        try:
+            done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+            return SandboxReport.model_validate_json(done.stdout)
+        except (OSError, ValidationError):
+            return nothing
+    return nothing
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Return how much memory a process has in RAM, None where the system does not say (proc(5), statm)."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
