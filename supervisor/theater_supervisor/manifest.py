@@ -5,31 +5,36 @@ file at once; manifest_check has the rules between keys and files, manifest_word
 here starts, builds or binds anything.
 """
 
-import ipaddress
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
-from urllib.parse import quote, unquote
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
 )
+from pydantic_core import ErrorDetails
 
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.manifest_check import Claims, Endpoint, check_claims, why_unreadable
 from theater_supervisor.manifest_tables import JournalConfig, Limits, LogConfig, RestartPolicy, Table
+from theater_supervisor.manifest_websocket import (
+    AUTH_TAGS,
+    File,
+    JwtAuth,
+    RateLimitConfig,
+    ReplyLimitConfig,
+    TlsConfig,
+    TokenAuth,
+    WebSocketConfig,
+)
 from theater_supervisor.manifest_wording import describe
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_URL_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")  # RFC 3986, 3.3
-_UNESCAPED: Final = "!$&'()*+,;=:@"
 _TOML_POSITION: Final = re.compile(r" \(at (line \d+, column \d+)\)$")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -43,55 +48,16 @@ def _actor_name(value: str) -> str:
     return value
 
 
-def _beside_manifest(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value or "\0" in value:
-        raise ValueError("is not a path", "relative to this manifest, or absolute")
-    assert isinstance(info.context, Path)
-    return info.context.parent / value
-
-
 def _python_module(value: Path) -> Path:
     if value.suffix != ".py" or not value.stem.isidentifier():
         raise ValueError("is not a Python module's file", "such as chat.py")
     return value
 
 
-def _ip_address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError("is not an IP address", "such as 127.0.0.1, ::1 or 0.0.0.0") from None
-
-
-def _base_path(value: str) -> str:
-    if not value or not _URL_PATH.fullmatch(value):
-        raise ValueError("is not a URL path", 'such as "/" or "/rooms/chat"')
-    # One spelling for all paths that routing takes as the same.
-    segments = value.rstrip("/").split("/")
-    return "/".join(quote(unquote(segment), safe=_UNESCAPED) for segment in segments) or "/"
-
-
 def _at_least_one(value: tuple[_Model, ...]) -> tuple[_Model, ...]:
     if not value:
         raise ValueError("without an entry", "write [[handlers]]")
     return value
-
-
-_File = Annotated[Path, BeforeValidator(_beside_manifest)]
-
-
-class WebSocketConfig(Table):
-    """Where clients connect. `path` covers all below it.
-
-    Port 0 means any free port, one for each handler that says so, shown at start.
-    """
-
-    port: Annotated[int, Field(ge=0, le=65535)]
-    host: Annotated[str, AfterValidator(_ip_address)] = "127.0.0.1"
-    path: Annotated[str, AfterValidator(_base_path)] = "/"
-    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
 
 
 class Handler(Table):
@@ -104,7 +70,7 @@ class Handler(Table):
 class Build(Table):
     """How to make the component from source when it is missing or older."""
 
-    python: Annotated[_File, AfterValidator(_python_module)]
+    python: Annotated[File, AfterValidator(_python_module)]
     world: Literal["websocket-actor", "websocket-actor-with-init"] = "websocket-actor"
 
 
@@ -112,8 +78,8 @@ class Manifest(Table):
     """One actor. Paths are relative to the manifest's file until read, then joined to its directory."""
 
     name: Annotated[str, AfterValidator(_actor_name)]
-    component_path: _File
-    init_state: _File | None = None
+    component_path: File
+    init_state: File | None = None
     description: str = ""
     build: Build | None = None
     handlers: Annotated[tuple[Handler, ...], Field(strict=False), AfterValidator(_at_least_one)]
@@ -139,12 +105,17 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "build": Build,
     "handlers": Handler,
     "handlers.config": WebSocketConfig,
+    "handlers.config.tls": TlsConfig,
+    "handlers.config.rate_limit": RateLimitConfig,
+    "handlers.config.reply_limit": ReplyLimitConfig,
     "limits": Limits,
     "journal": JournalConfig,
     "restart": RestartPolicy,
     "log": LogConfig,
 }
-_KEYS: Final = {name: tuple(model.model_fields) for name, model in _TABLES.items()}
+_KEYS: Final = {name: tuple(model.model_fields) for name, model in _TABLES.items()} | {
+    "handlers.config.auth": tuple({**TokenAuth.model_fields, **JwtAuth.model_fields})
+}
 
 
 def load_directory(directory: Path) -> list[Manifest]:
@@ -182,7 +153,7 @@ def read_directory(directory: Path) -> tuple[list[Manifest], list[Problem]]:
         try:
             manifests.append(Manifest.model_validate(table, context=file))
         except ValidationError as error:
-            problems += (describe(str(file), details, _KEYS) for details in error.errors())
+            problems += (describe(str(file), _by_keys(details), _KEYS) for details in error.errors())
     problems += check_claims(claims)
     return manifests, sorted(problems, key=lambda problem: problem.file)
 
@@ -217,6 +188,12 @@ def _read_toml(file: Path) -> dict[str, Any] | Problem:
         return Problem(str(file), "", "has a number that is too long")
 
 
+def _by_keys(details: ErrorDetails) -> ErrorDetails:
+    """Leave out of an error's place what is no key of the manifest."""
+    details["loc"] = tuple(step for step in details["loc"] if step not in AUTH_TAGS)
+    return details
+
+
 def _claims(file: Path, table: dict[str, Any]) -> Claims:
     """Collect what rules between keys and files need, from the parts of a table that are right."""
     name, handlers, build = table.get("name"), table.get("handlers"), table.get("build")
@@ -228,15 +205,24 @@ def _claims(file: Path, table: dict[str, Any]) -> Claims:
     return Claims(
         file=str(file),
         name=name if isinstance(name, str) else None,
-        endpoints=tuple(
-            Endpoint(str(file), key, handler.config.host, handler.config.port, handler.config.path)
-            for key, handler in read.items()
-            if handler
-        ),
+        endpoints=tuple(_endpoint(file, key, handler.config) for key, handler in read.items() if handler),
         component=_path(table.get("component_path"), file),
         init_state=_path(table.get("init_state"), file),
         has_build=build is not None,
         source=(recipe.python, recipe.world) if recipe else None,
+    )
+
+
+def _endpoint(file: Path, key: str, config: WebSocketConfig) -> Endpoint:
+    return Endpoint(
+        str(file),
+        key,
+        config.host,
+        config.port,
+        config.path,
+        says_who_may=config.is_loopback or config.auth is not None,
+        files=config.files(),
+        tls=(config.tls.cert, config.tls.key) if config.tls else None,
     )
 
 

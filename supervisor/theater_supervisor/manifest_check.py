@@ -18,13 +18,19 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A handler's place on the network. `key` is where its config stands in the file."""
+    """A handler's place on the network. `key` is where its config stands in the file.
+
+    `says_who_may` is False where logins are to be decided on and aren't; `files` are those named, by key.
+    """
 
     file: str
     key: str
     host: str
     port: int
     path: str
+    says_who_may: bool = True
+    files: tuple[tuple[str, Path], ...] = ()
+    tls: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ def check_claims(claims: Sequence[Claims]) -> list[Problem]:
     endpoints = [endpoint for claim in claims for endpoint in claim.endpoints]
     return [
         *(problem for claim in claims for problem in _missing_files(claim)),
+        *(problem for endpoint in endpoints for problem in _endpoint_alone(endpoint)),
         *_against_earlier(claims, _same_name),
         *_against_earlier(claims, _same_component),
         *_against_earlier(endpoints, _same_place),
@@ -75,6 +82,16 @@ def _missing_files(claim: Claims) -> Iterator[Problem]:
         yield Problem(claim.file, "init_state", f"{claim.init_state} {why}")
     if claim.source and (why := why_unreadable(claim.source[0])):
         yield Problem(claim.file, "build.python", f"{claim.source[0]} {why}")
+
+
+def _endpoint_alone(endpoint: Endpoint) -> Iterator[Problem]:
+    if not endpoint.says_who_may:
+        what = f"is required on {endpoint.host}, which other machines can reach"
+        hint = 'auth = "none" lets everybody in, {type = "token", file = …} who has a token'
+        yield Problem(endpoint.file, f"{endpoint.key}.auth", what, hint)
+    for key, file in endpoint.files:
+        if why := why_unreadable(file):
+            yield Problem(endpoint.file, f"{endpoint.key}.{key}", f"{file} {why}")
 
 
 def _against_earlier(
@@ -107,6 +124,9 @@ def _same_place(first: Endpoint, second: Endpoint) -> Problem | None:
     if (first.host, first.path) == (second.host, second.path):
         what = f'port {second.port} with path "{second.path}" is already used by {first.file}'
         return Problem(second.file, f"{second.key}.path", what, "give one of them another port or path")
+    if first.host == second.host and first.tls != second.tls:
+        what = f"is not as for the same port in {first.file}"
+        return Problem(second.file, f"{second.key}.tls", what, "handlers on one port share cert and key")
     if _hosts_overlap(first.host, second.host):
         what = f"{second.host} and {first.host} ({first.file}) can't both be bound on port {second.port}"
         return Problem(second.file, f"{second.key}.host", what, "use the same host, or another port")

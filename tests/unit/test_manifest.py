@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from theater_supervisor.errors import ManifestError
-from theater_supervisor.manifest import Manifest, WebSocketConfig, load_directory, read_directory
+from theater_supervisor.manifest import Manifest, load_directory, read_directory
 from theater_supervisor.manifest_tables import Limits
+from theater_supervisor.manifest_websocket import JwtAuth, WebSocketConfig
 
 HANDLER = """
 [[handlers]]
@@ -337,7 +338,7 @@ BETWEEN_FILES = {
     ),
     "every interface and one": (
         CHAT,
-        other(config='port = 8081, host = "0.0.0.0", path = "/b"'),
+        other(config='port = 8081, host = "0.0.0.0", auth = "none", path = "/b"'),
         "handlers[0].config.host: 0.0.0.0 and 127.0.0.1 (m/a.toml) can't both be bound on port 8081 "
         "(use the same host, or another port)",
     ),
@@ -359,7 +360,7 @@ def test_a_clash_names_both_files(directory: Path, first: str, second: str, line
 NO_CLASH = {
     "another path": other(config='port = 8081, path = "/b"'),
     "another loopback address": other(config='port = 8081, host = "127.0.0.2"'),
-    "another address family": other(config='port = 8081, host = "::"'),
+    "another address family": other(config='port = 8081, host = "::", auth = "none"'),
     "the same component": other(),
 }
 
@@ -418,3 +419,123 @@ def test_what_is_no_directory_of_manifests_is_refused(
     Path("chat.toml").write_text(CHAT)
     Path("loop").symlink_to("loop")
     assert [str(problem) for problem in read_directory(Path(directory_name))[1]] == [line]
+
+
+JWT = '{type = "jwt", key = "chat.json", algorithms = ["ES256"], audience = "chat", issuer = "https://id"}'
+DOCUMENTED_GATEWAY = f"""
+    port = 8443, host = "0.0.0.0", auth = {JWT}, tls = {{cert = "chat.json", key = "chat.json"}},
+    max_connections_per_address = 8, max_message_size = 16777216, compression = true,
+    reply_limit = {{count = 10, bytes = 1000}},
+    rate_limit = {{messages_per_s = 5, burst = 10, patience_s = 3}},
+    ping_interval_s = 0, ping_timeout_s = 2.5, allowed_hosts = ["chat.example.org"],
+    allowed_origins = ["https://chat.example.org", "null"], trusted_proxies = ["10.0.0.0/8", "::1"],
+    subprotocols = ["chat.v2", "chat.v1"]
+"""
+
+
+def test_every_key_of_the_gateway_is_read(directory: Path) -> None:
+    """What the README's table has for a handler, all at once."""
+    config = " ".join(DOCUMENTED_GATEWAY.split())
+    (directory / "chat.toml").write_text(CHAT.replace("port = 8081", config))
+    (manifest,) = load_directory(directory)
+    read = manifest.handlers[0].config
+    assert isinstance(read.auth, JwtAuth)
+    assert (read.auth.key, read.auth.algorithms) == (Path("m/chat.json"), ("ES256",))
+    assert read.allowed_origins == ("https://chat.example.org", "null")
+    assert read.trusted_proxies == ("10.0.0.0/8", "::1/128")
+    assert read.subprotocols == ("chat.v2", "chat.v1")
+    assert (read.ping_interval_s, read.ping_timeout_s) == (0.0, 2.5)
+
+
+# What stands after the port, and the line that it gives.
+GATEWAY_WRONG = {
+    "beyond loopback without auth": (
+        'host = "192.0.2.1"',
+        'auth: is required on 192.0.2.1, which other machines can reach (auth = "none" lets everybody in, '
+        '{type = "token", file = …} who has a token)',
+    ),
+    "auth unknown": ('auth = "basic"', 'auth: must be "none", not the text "basic"'),
+    "auth type unknown": (
+        'auth = {type = "basic", file = "chat.json"}',
+        'auth.type: must be "token" or "jwt", not the text "basic"',
+    ),
+    "auth key unknown": (
+        'auth = {type = "token", file = "chat.json", fiel = "x"}',
+        'auth.fiel: unknown key (did you mean "file"?)',
+    ),
+    "auth without source": (
+        'auth = {type = "token"}',
+        "auth: a table must have one of file and env (the tokens themselves don't belong here)",
+    ),
+    "auth with both sources": (
+        'auth = {type = "token", file = "chat.json", env = "TOKEN"}',
+        "auth: a table must have one of file and env (the tokens themselves don't belong here)",
+    ),
+    "token file missing": (
+        'auth = {type = "token", file = "no.txt"}',
+        "auth.file: m/no.txt doesn't exist",
+    ),
+    "jwt with a symmetric algorithm": (
+        f"auth = {JWT.replace('ES256', 'HS256')}",
+        'auth.algorithms[0]: must be "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", '
+        '"ES512" or "EdDSA", not the text "HS256"',
+    ),
+    "jwt without algorithms": (
+        f"auth = {JWT.replace(chr(34) + 'ES256' + chr(34), '')}",
+        "auth.algorithms: an array without an entry (name at least one)",
+    ),
+    "tls without key": ('tls = {cert = "chat.json"}', "tls.key: is required"),
+    "tls key missing": (
+        'tls = {cert = "chat.json", key = "no.pem"}',
+        "tls.key: m/no.pem doesn't exist",
+    ),
+    "origin with a path": (
+        'allowed_origins = ["https://chat.example.org/"]',
+        'allowed_origins[0]: "https://chat.example.org/" is not an origin '
+        '(such as "https://chat.example.org", in lower case, no path)',
+    ),
+    "any origin": (
+        'allowed_origins = ["*"]',
+        'allowed_origins[0]: "*" is not an origin '
+        '(such as "https://chat.example.org", in lower case, no path)',
+    ),
+    "host with a port": (
+        'allowed_hosts = ["a:1"]',
+        'allowed_hosts[0]: "a:1" is not a host name '
+        '(such as "chat.example.org", in lower case, without a port)',
+    ),
+    "proxy by name": (
+        'trusted_proxies = ["nginx"]',
+        'trusted_proxies[0]: "nginx" is not an IP address or network (such as 127.0.0.1 or 10.0.0.0/8)',
+    ),
+    "subprotocol of logins": (
+        'subprotocols = ["bearer.x"]',
+        'subprotocols[0]: "bearer.x" is not a subprotocol\'s name '
+        '(such as "chat.v1"; "bearer" is for logins)',
+    ),
+    "message size over the bound": (
+        "max_message_size = 16777217",
+        "max_message_size: must be at most 16777216, not 16777217",
+    ),
+    "rate of nothing": (
+        "rate_limit = {messages_per_s = 0, burst = 1}",
+        "rate_limit.messages_per_s: must be more than 0, not 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "line"), GATEWAY_WRONG.values(), ids=GATEWAY_WRONG.keys())
+def test_a_wrong_key_of_the_gateway_is_named_with_its_rule(directory: Path, config: str, line: str) -> None:
+    """One line, that says what to write instead."""
+    text = CHAT.replace("port = 8081", f"port = 8081, {config}")
+    assert problems(directory, chat=text) == [f"m/chat.toml: handlers[0].config.{line}"]
+
+
+def test_handlers_on_one_port_share_their_tls(directory: Path) -> None:
+    """A listener has one certificate; the second handler is told so."""
+    tls = 'port = 8081, path = "/b", tls = {cert = "chat.json", key = "chat.json"}'
+    other = CHAT.replace('"chat"', '"other"').replace("port = 8081", tls)
+    assert problems(directory, a=CHAT, b=other) == [
+        "m/b.toml: handlers[0].config.tls: is not as for the same port in m/a.toml "
+        "(handlers on one port share cert and key)"
+    ]
