@@ -14,6 +14,7 @@ import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
+from theater_supervisor.actor.containment import Containment, resident_bytes
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
 from theater_supervisor.actor.exit import (
@@ -23,21 +24,26 @@ from theater_supervisor.actor.exit import (
     Exited,
     Hung,
     InitFailed,
+    MemoryExceeded,
     OutOfMemory,
     ProtocolBroken,
     ResultsNotStored,
+    SandboxViolated,
     Signalled,
     StartTimeout,
     Stopped,
 )
 from theater_supervisor.actor.link import Link
-from theater_supervisor.actor.logs import ActorLog, LineDecoder
+from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
 from theater_supervisor.actor.process import WorkerProcess, describe_exit, spawn
-from theater_supervisor.actor.transition import committable
+from theater_supervisor.actor.transition import check_bounds, committable
 from theater_supervisor.journal.store import JournalFailed
 
-_LOG_BYTES = 65536
+MEMORY_CHECK_S = 2.0
+
+# Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
+_LOG_BYTES = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Incarnation:
 
     `commit` gets results that can be committed together, in order, and returns once they are. It raises
     RemoteProtocolError when they cannot be believed, JournalFailed when they cannot be stored, InitError.
-    `starts` bounds how many workers are being started at one time.
+    `starts` bounds how many workers are being started at one time, `containment` what this one may take.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Incarnation:
         deadlines: Deadlines,
         command: Sequence[str],
         starts: trio.CapacityLimiter,
+        containment: Containment,
     ) -> None:
         self.pid: int | None = None
         self._number = number
@@ -88,6 +95,8 @@ class Incarnation:
         self._deadlines = deadlines
         self._command = command
         self._starts = starts
+        self._containment = containment
+        self._over_memory: MemoryExceeded | None = None
         self._out_of_memory = OutOfMemoryCounter()
         self._stopping: Literal["no", "drained", "now"] = "no"
         self._stop_sent = False
@@ -142,7 +151,7 @@ class Incarnation:
             # A process that inherited the worker's stderr must not hold its end up.
             nursery.cancel_scope.deadline = ended_s + self._deadlines.exit_s
         self.pid = None
-        how = verdict or self._own_exit(process, kills)
+        how = self._real_cause(process, verdict or self._own_exit(process, kills))
         self._log.mark(self._number, self._last_words(process, how, ended_s - born_s))
         ready_s = None if self._ready_at_s is None else ended_s - self._ready_at_s
         return Exit(how, process.pid, ended_s - born_s, ready_s, blame=ready_s is not None and _to_blame(how))
@@ -159,6 +168,12 @@ class Incarnation:
             return OutOfMemory()
         return Signalled(-process.returncode)
 
+    def _real_cause(self, process: WorkerProcess, how: ExitClass) -> ExitClass:
+        """Put first what explains the rest: a dead worker's pipe ends in the middle, a stop has a reason."""
+        if process.returncode == -signal.SIGSYS:
+            return SandboxViolated()
+        return self._over_memory if self._over_memory and isinstance(how, Stopped) else how
+
     def _last_words(self, process: WorkerProcess, how: ExitClass, lived_s: float) -> str:
         words = describe_exit(process.returncode, lived_s)
         if isinstance(how, Exited | Signalled | Stopped):
@@ -167,7 +182,7 @@ class Incarnation:
 
     async def _converse(self, process: WorkerProcess, on_ready: Callable[[Ready], None]) -> ExitClass | None:
         """Talk to the worker to the end; return why it has to go, None when it goes by itself."""
-        link = Link(process.stdin, process.stdout)
+        link = Link(process.stdin, process.stdout, self._start_frame.limits)
         early = await self._await_ready(link, on_ready)
         self._start_is_over()
         if not isinstance(early, list):
@@ -175,6 +190,7 @@ class Incarnation:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feed, link)
             nursery.start_soon(self._watch_exit, process)
+            nursery.start_soon(self._watch_memory, process)
             verdict = await self._receive(link, early)
             nursery.cancel_scope.cancel()
         # The pipe that nobody answered on may be held open by another process.
@@ -190,7 +206,7 @@ class Incarnation:
                 frames = await link.receive()
                 match frames:
                     case [Ready() as ready, *rest]:
-                        self._check_component(ready)
+                        self._check_ready(ready)
                         self._ready_at_s = trio.current_time()
                         on_ready(ready)
                         return rest
@@ -202,9 +218,12 @@ class Incarnation:
                 return ProtocolBroken(str(exc))
         return StartTimeout(self._deadlines.start_s)
 
-    def _check_component(self, ready: Ready) -> None:
+    def _check_ready(self, ready: Ready) -> None:
         if ready.component_sha256 != self._start_frame.component_sha256:
             raise RemoteProtocolError("ready with another component")
+        if ready.sandbox_level < self._containment.sandbox_required:
+            required = self._containment.sandbox_required
+            raise RemoteProtocolError(f"ready at sandbox level {ready.sandbox_level}, {required} is required")
 
     async def _feed(self, link: Link) -> None:
         while True:
@@ -228,6 +247,7 @@ class Incarnation:
             try:
                 while True:
                     pending += _results(frames)
+                    check_bounds(pending, self._window.in_flight, self._start_frame.limits)
                     if count := committable(pending):
                         self._patience.deadline = math.inf
                         await self._commit(pending[:count])
@@ -243,7 +263,7 @@ class Incarnation:
                 return InitFailed(str(exc))
             except JournalFailed as exc:
                 return ResultsNotStored(exc)
-        if self._stop_by_s < self._answer_by_s:
+        if self._over_memory or self._stop_by_s < self._answer_by_s:
             return Stopped(forced=True)
         return Hung(self._deadlines.answer_s)
 
@@ -260,6 +280,18 @@ class Incarnation:
         await process.wait()
         await trio.sleep(self._deadlines.exit_s)
         self._patience.cancel()
+
+    async def _watch_memory(self, process: WorkerProcess) -> None:
+        """End a worker that has grown over its limit: when it has answered, or at twice the limit at once."""
+        limit = self._containment.rss_bytes
+        while limit is not None:
+            await trio.sleep(MEMORY_CHECK_S)
+            used = resident_bytes(process.pid)
+            if used is not None and used > limit:
+                self._over_memory = MemoryExceeded(used, limit)
+                self.stop(drain=False)
+            if used is not None and used > 2 * limit:
+                self._patience.cancel()
 
     async def _await_exit(self, process: WorkerProcess, verdict: ExitClass | None) -> None:
         """Wait until the process has ended, and see to it that it does: at once when it has to go."""
@@ -279,14 +311,23 @@ class Incarnation:
                 return
 
     async def _pump_log(self, process: WorkerProcess) -> None:
-        decoder = LineDecoder()
+        """Take what the worker writes to stderr, at once whatever it is, until its end."""
+        stream = self._log.stream(self._number)
         try:
-            while data := await process.stderr.receive_some(_LOG_BYTES):
-                self._log.write(self._number, decoder.feed(bytes(data)))
+            while True:
+                data = None
+                with trio.move_on_after(stream.flush_after_s or math.inf):
+                    data = await process.stderr.receive_some(_LOG_BYTES)
+                if data is None:
+                    stream.flush()
+                elif data:
+                    stream.feed(bytes(data))
+                else:
+                    return
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
-            self._log.write(self._number, decoder.close())
+            stream.close()
 
 
 def _results(frames: list[FromWorker]) -> list[Result]:
