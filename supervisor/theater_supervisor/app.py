@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from theater_supervisor.actor.compile import Compiled
+from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.prepare import prepare
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError
 from theater_supervisor.gateway.listener import Gateway
@@ -244,7 +245,11 @@ def _file(problem: Problem) -> str:
 
 
 def new_surroundings(
-    var: Path, *, debug: bool = False, echo: Callable[[str], None] | None = None
+    var: Path,
+    *,
+    debug: bool = False,
+    echo: Callable[[str], None] | None = None,
+    logs: LogBudget | None = None,
 ) -> Surroundings:
     """Return what all actors share: however many are started at once, the host has one for each core."""
-    return Surroundings(var, trio.CapacityLimiter(os.cpu_count() or 1), debug, echo)
+    return Surroundings(var, trio.CapacityLimiter(os.cpu_count() or 1), debug, echo, logs)

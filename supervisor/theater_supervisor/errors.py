@@ -24,6 +24,12 @@ class VarUnusable(SupervisorError):
         return cls(f"{error.filename}: {error.strerror}: make {var} writable or name another --var")
 
 
+class SandboxMissing(SupervisorError):
+    """This machine cannot lock workers in as safely as a manifest requires."""
+
+    exit_status = 77  # EX_NOPERM
+
+
 class CriticalActorHeld(SupervisorError):
     """An actor whose manifest calls it critical dies again and again."""
 

@@ -21,7 +21,14 @@ from pydantic_core import ErrorDetails
 
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.manifest_check import Claims, Endpoint, check_claims, why_unreadable
-from theater_supervisor.manifest_tables import JournalConfig, Limits, LogConfig, RestartPolicy, Table
+from theater_supervisor.manifest_tables import (
+    JournalConfig,
+    Limits,
+    LogConfig,
+    RestartPolicy,
+    SandboxConfig,
+    Table,
+)
 from theater_supervisor.manifest_websocket import (
     AUTH_TAGS,
     File,
@@ -45,6 +52,12 @@ def _actor_name(value: str) -> str:
         raise ValueError("is not an actor's name", "1 to 64 of a-z, 0-9 and -, the first not -")
     if value == "supervisor":
         raise ValueError("is reserved", "supervisor.log is the supervisor's own log")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("is not a SHA-256", "64 hex digits, as sha256sum prints them")
     return value
 
 
@@ -79,11 +92,13 @@ class Manifest(Table):
 
     name: Annotated[str, AfterValidator(_actor_name)]
     component_path: File
+    sha256: Annotated[str, AfterValidator(_sha256)] | None = None
     init_state: File | None = None
     description: str = ""
     build: Build | None = None
     handlers: Annotated[tuple[Handler, ...], Field(strict=False), AfterValidator(_at_least_one)]
     limits: Limits = Limits()
+    sandbox: SandboxConfig = SandboxConfig()
     journal: JournalConfig = JournalConfig()
     restart: RestartPolicy = RestartPolicy()
     log: LogConfig = LogConfig()
@@ -109,6 +124,7 @@ _TABLES: Final[dict[str, type[BaseModel]]] = {
     "handlers.config.rate_limit": RateLimitConfig,
     "handlers.config.reply_limit": ReplyLimitConfig,
     "limits": Limits,
+    "sandbox": SandboxConfig,
     "journal": JournalConfig,
     "restart": RestartPolicy,
     "log": LogConfig,

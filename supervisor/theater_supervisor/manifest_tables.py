@@ -15,10 +15,23 @@ class Table(BaseModel):
 
 
 class Limits(Table):
-    """What one call of the actor may use."""
+    """What one call of the actor may use and answer, and how large its worker process may become.
+
+    Without rss_mib the process may be 512 MiB larger than memory_mib.
+    """
 
     call_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 5.0
     memory_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_state_bytes: Annotated[int, Field(ge=1, le=32 << 20)] = 16 << 20
+    max_replies: Annotated[int, Field(ge=0, le=100_000)] = 10_000
+    max_reply_bytes: Annotated[int, Field(ge=0, le=24 << 20)] = 16 << 20
+    rss_mib: Annotated[int, Field(ge=64, le=1 << 20)] | None = None
+
+
+class SandboxConfig(Table):
+    """How safely the worker must be locked in: 2 seccomp and Landlock, 1 seccomp, 0 as far as possible."""
+
+    require: Literal[0, 1, 2] = 0
 
 
 class RestartPolicy(Table):

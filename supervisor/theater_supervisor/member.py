@@ -16,7 +16,9 @@ import trio
 from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor, ActorSpec
 from theater_supervisor.actor.compile import Compiled
+from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.incarnation import Deadlines
+from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.errors import VarUnusable
 from theater_supervisor.journal.store import Journal, JournalFailed, Retention
@@ -26,19 +28,21 @@ from theater_supervisor.reload import Configured
 _ANSWER_MARGIN_S: Final = 2.0
 _JOURNAL_CLOSE_S: Final = 15.0
 _MIB: Final = 1024 * 1024
+_RSS_OVERHEAD_MIB: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all actors share: the var directory, the bound on starting workers, and what becomes of log lines.
 
-    With `debug` the logs say more; `echo` gets every line of them too.
+    With `debug` the logs say more, `echo` gets every line of them too, and together they stay below `logs`.
     """
 
     var: Path
     starts: trio.CapacityLimiter
     debug: bool = False
     echo: Callable[[str], None] | None = None
+    logs: LogBudget | None = None
 
 
 class Member:
@@ -65,6 +69,7 @@ class Member:
         with contextlib.suppress(JournalFailed):
             await self.journal.change(manifest.journal.durability, _retention(manifest))
         self.configured = configured
+        self.log.configure(manifest.log)
         self.actor.change(_spec(manifest, configured.compiled))
 
 
@@ -110,7 +115,14 @@ def _blaming(var: Path) -> Iterator[None]:
 
 def _open_log(manifest: Manifest, logs: Path, surroundings: Surroundings) -> ActorLog:
     path = logs / f"{manifest.name}.log"
-    return ActorLog(path, manifest.name, debug=surroundings.debug, echo=surroundings.echo)
+    return ActorLog(
+        path,
+        manifest.name,
+        debug=surroundings.debug,
+        echo=surroundings.echo,
+        config=manifest.log,
+        budget=surroundings.logs,
+    )
 
 
 def _retention(manifest: Manifest) -> Retention:
@@ -123,13 +135,22 @@ def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
         manifest.name,
         str(compiled.path),
         compiled.component_sha256,
-        Limits(round(limits.call_timeout_s * 1_000_000), limits.memory_mib * _MIB),
+        Limits(
+            round(limits.call_timeout_s * 1_000_000),
+            limits.memory_mib * _MIB,
+            limits.max_state_bytes,
+            limits.max_replies,
+            limits.max_reply_bytes,
+        ),
         Deadlines(
             start_s=restart.start_timeout_s,
             answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S,
             stop_s=restart.stop_timeout_s,
         ),
         restart=restart,
+        containment=Containment(
+            manifest.sandbox.require, (limits.rss_mib or limits.memory_mib + _RSS_OVERHEAD_MIB) * _MIB
+        ),
     )
 
 

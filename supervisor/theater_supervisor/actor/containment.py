@@ -13,6 +13,8 @@ from typing import Final
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from theater_supervisor.errors import SandboxMissing
+
 PROBE_COMMAND: Final = (sys.executable, "-I", "-m", "theater_worker.sandbox")
 _PROBE_TIMEOUT_S: Final = 10.0
 
@@ -49,6 +51,20 @@ async def probe_sandbox(command: Sequence[str] = PROBE_COMMAND) -> SandboxReport
         except (OSError, ValidationError):
             return nothing
     return nothing
+
+
+async def check_sandbox(required: int) -> None:
+    """Find out, unless nothing is required, whether workers reach that level. Raises SandboxMissing."""
+    if not required:
+        return
+    report = await probe_sandbox()
+    if report.level < required:
+        found = f"seccomp {'works' if report.seccomp else 'is missing'}"
+        found += f", Landlock {f'ABI {report.landlock_abi}' if report.landlock_abi else 'is missing'}"
+        raise SandboxMissing(
+            f"[sandbox] require = {required}, but this machine offers level {report.level} ({found}):"
+            " use a Linux kernel from 5.13 on with Landlock among its LSMs, or require less"
+        )
 
 
 def resident_bytes(pid: int) -> int | None:

@@ -96,7 +96,7 @@ class ActorLog:
         return [text for owner, text in self._last if owner == incarnation][-count:]
 
     def reopen(self) -> None:
-        """Open the file anew, after others have moved it. Raises OSError, and goes on with the old one."""
+        """Open the file of its name anew; go on with the old one when that fails."""
         self._file.reopen()
 
     def close(self) -> None:

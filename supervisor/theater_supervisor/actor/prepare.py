@@ -3,26 +3,37 @@
 What is wrong with any of them is collected as problems of their manifests.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
 import trio
 
 from theater_supervisor.actor.build import BuildFailed, build_component
 from theater_supervisor.actor.compile import Compiled, ComponentRefused, compile_component
+from theater_supervisor.actor.containment import check_sandbox
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.manifest import Manifest
+
+_log = structlog.get_logger()
 
 _AT_ONCE: Final = os.cpu_count() or 1
 
 
-async def prepare(manifests: Iterable[Manifest], cache_dir: Path) -> dict[str, Compiled]:
+async def prepare(manifests: Sequence[Manifest], cache_dir: Path) -> dict[str, Compiled]:
     """Build what has a [build] and is missing or old, then compile all components.
 
-    Returns the compiled components by actor name. Raises ManifestError with the problems of all of them.
+    Returns the compiled components by actor name. Raises ManifestError with the problems of all of them, and
+    SandboxMissing when this machine cannot lock the workers in as required. Warns of files that others can
+    change.
     """
+    await check_sandbox(max((manifest.sandbox.require for manifest in manifests), default=0))
+    for path in sorted({path for manifest in manifests for path in _writable_by_others(manifest)}):
+        _log.warning("writable_by_others", path=str(path))
     compiled: dict[str, Compiled] = {}
     problems: list[Problem] = []
     limiter = trio.CapacityLimiter(_AT_ONCE)
@@ -43,9 +54,31 @@ async def prepare(manifests: Iterable[Manifest], cache_dir: Path) -> dict[str, C
     async with trio.open_nursery() as nursery:
         for users in sharing.values():
             nursery.start_soon(prepare_component, users)
+    problems += (problem for manifest in manifests for problem in _unlike_pinned(manifest, compiled))
     if problems:
         raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     return compiled
+
+
+def _writable_by_others(manifest: Manifest) -> Iterator[Path]:
+    """Yield what decides over the actor's code and can be changed by every user of the machine."""
+    sources = [manifest.build.python] if manifest.build else []
+    for path in (manifest.file, manifest.component_path, *sources):
+        for place in (path, path.parent):
+            with contextlib.suppress(OSError):
+                mode = place.stat().st_mode
+                # In a sticky directory, such as /tmp, only a file's owner can replace it.
+                if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                    yield place
+
+
+def _unlike_pinned(manifest: Manifest, compiled: Mapping[str, Compiled]) -> Iterator[Problem]:
+    found = compiled.get(manifest.name)
+    if manifest.sha256 and found and found.component_sha256.hex() != manifest.sha256:
+        what = f"{manifest.component_path} has another SHA-256: {found.component_sha256.hex()}"
+        yield Problem(
+            str(manifest.file), "sha256", what, "somebody changed it, or the manifest is out of date"
+        )
 
 
 async def _prepare_one(users: list[Manifest], cache_dir: Path) -> Compiled:

@@ -86,8 +86,11 @@ class RotatingFile:
         return written
 
     def reopen(self) -> None:
-        """Open the file of that name, whichever it is by now. Raises OSError, and keeps the one it has."""
-        self._open()
+        """Open the file of that name, whichever it is by now; go on with the old one when that fails."""
+        try:
+            self._open()
+        except OSError as exc:
+            self.error = exc
 
     def close(self) -> None:
         """Close the file. Idempotent."""

@@ -16,7 +16,7 @@ from theater_supervisor.app import Supervisor, new_surroundings
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError, VarUnusable
 from theater_supervisor.manifest import Manifest, read_directory
 from theater_supervisor.ops.check import check
-from theater_supervisor.ops.eventlog import log_to_file, log_to_terminal
+from theater_supervisor.ops.eventlog import LogOptions, log_to_file, log_to_terminal
 from theater_supervisor.ops.operate import Posts, operate
 
 _INTERRUPTED: Final = 130  # what shells report for SIGINT
@@ -68,6 +68,7 @@ Exit status:
   2    wrong command line
   73   a file under the --var directory can't be made
   75   another theater-supervise uses the --var directory
+  77   this machine cannot lock workers in as [sandbox] require says
   78   something is wrong with the manifests; every problem is on a line of its own, as
        file: key: problem (hint)
   80   an actor with "critical = true" died too often and is held
@@ -99,44 +100,81 @@ Exit status:
     help="The least important lines to log; debug has the hash of every state.",
 )
 @click.option(
+    "--log-file-mib",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How long supervisor.log may get before it is rotated.",
+)
+@click.option(
+    "--log-files",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    help="How many files of supervisor.log are kept; those of an actor are in its manifest's [log].",
+)
+@click.option(
+    "--log-total-mib",
+    type=click.IntRange(min=16),
+    default=2048,
+    show_default=True,
+    help="What all logs together may take; the oldest rotated files go first.",
+)
+@click.option(
     "--admin",
     metavar="HOST:PORT",
     callback=_read_address,
     help="Serve /livez, /readyz and /metrics there, such as 127.0.0.1:9464.",
 )
 @click.version_option(package_name="theater-supervise", message="%(prog)s %(version)s")
-def main(directory: Path, check_only: bool, var: Path, log_level: str, admin: tuple[str, int] | None) -> None:
+def main(
+    directory: Path,
+    check_only: bool,
+    var: Path,
+    log_level: str,
+    log_file_mib: int,
+    log_files: int,
+    log_total_mib: int,
+    admin: tuple[str, int] | None,
+) -> None:
     """Run the command."""
     log_to_terminal(log_level)
     try:
+        _make_private(var)
         manifests = read_and_check(directory, check_only, var)
         if check_only:
             click.echo(_verdict(manifests))
         else:
-            serve(directory, manifests, var, log_level, admin)
+            log = LogOptions(log_level, log_file_mib, log_files, log_total_mib)
+            serve(directory, manifests, var, log, admin)
     except SupervisorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_status)
 
 
+def _make_private(var: Path) -> None:
+    """Make the var directory, when missing, for this user alone; one that exists stays as it is."""
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise VarUnusable.of(error, var) from error
+
+
 def serve(
-    directory: Path, manifests: list[Manifest], var: Path, log_level: str, admin: tuple[str, int] | None
+    directory: Path, manifests: list[Manifest], var: Path, log: LogOptions, admin: tuple[str, int] | None
 ) -> None:
     """Serve until told to stop. On a terminal the actors' logs are shown too."""
-
-    def open_log() -> None:
-        log_to_file(var / "log" / "supervisor.log", log_level)
-
+    budget = log.budget(var / "log")
     try:
-        open_log()
+        log_file = log_to_file(var / "log" / "supervisor.log", log, budget)
     except OSError as error:
         raise VarUnusable.of(error, var) from error
     echo = click.echo if sys.stdout.isatty() else None
 
     async def work() -> None:
-        surroundings = new_surroundings(var, debug=log_level == "debug", echo=echo)
+        surroundings = new_surroundings(var, debug=log.level == "debug", echo=echo, logs=budget)
         supervisor = Supervisor(directory, surroundings, announce=click.echo)
-        await operate(supervisor, manifests, var, Posts(admin, open_log))
+        await operate(supervisor, manifests, var, Posts(admin, log_file.reopen))
 
     try:
         _run(work)
