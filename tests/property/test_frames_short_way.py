@@ -25,7 +25,18 @@ def masked(first: int, payload: bytes, *, key: bytes = b"\x11\x00\xff\x80", mask
     return head + (key + body if mask else payload)
 
 
+def longer_form(payload: bytes, code: int) -> bytes:
+    """A text frame whose length has two or eight bytes that it may not need."""
+    size = len(payload).to_bytes(2 if code == 126 else 8, "big")
+    return bytes([0x81, 0x80 | code]) + size + bytes(4) + payload
+
+
 FRAMES = st.one_of(
+    st.builds(
+        longer_form,
+        st.binary(max_size=140).map(lambda octets: octets.hex().encode()),
+        st.sampled_from([126, 127]),
+    ),
     st.builds(masked, st.sampled_from([0x81, 0x82]), st.text(max_size=60).map(str.encode)),
     st.builds(masked, st.just(0x81), st.binary(max_size=20)),
     st.builds(masked, st.sampled_from([0x82]), st.binary(min_size=120, max_size=400)),

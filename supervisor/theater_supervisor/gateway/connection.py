@@ -34,7 +34,6 @@ from theater_supervisor.gateway.wire import (
     Pong,
     TextMessage,
     Wire,
-    reply_event,
 )
 
 _log = structlog.get_logger()
@@ -55,7 +54,7 @@ class Connection:
         self._stream = stream
         self._service = service
         self._limits = limits
-        self._wire = Wire(stream)
+        self._wire = Wire(stream, limits.max_message_bytes)
         self._outbound = Outbound(
             stream, limits.max_outbound_bytes, limits.send_timeout_s, budget, self._give_up
         )
@@ -180,7 +179,9 @@ class Connection:
             self._close(failure)
 
     def _queue(self, event: Event) -> None:
-        data = self._wire.serialize(event)
+        self._push(self._wire.serialize(event))
+
+    def _push(self, data: bytes) -> None:
         if self._outbound.push(data):
             self.traffic.bytes_out += len(data)
         else:
@@ -192,7 +193,7 @@ class Connection:
 
     def _send_reply(self, reply: Reply) -> None:
         try:
-            self._queue(reply_event(reply))
+            self._push(self._wire.serialize_reply(reply))
             self.traffic.messages_out += 1
         except ValueError as error:
             # A control frame of more than 125 bytes, or text that UTF-8 can't hold.
@@ -285,6 +286,10 @@ class Connection:
         """Handle the frames that are complete; return False after the last one of the connection."""
         for count, event in enumerate(self._wire.receive(data), 1):
             match event:
+                case str():
+                    await self._deliver(nursery, "text", event)
+                case bytes():
+                    await self._deliver(nursery, "binary", event)
                 case TextMessage() | BytesMessage():
                     if not await self._handle_piece(nursery, event):
                         return False

@@ -31,8 +31,8 @@ Piece = str | bytes | Passed
 class FrameSplitter:
     """Cuts what a client sends into messages taken the short way and bytes for wsproto.
 
-    At most a header and `short_bytes` are held, and only of a frame that may take the short way; the rest is
-    passed as it comes. A message taken is never longer than `short_bytes`.
+    A frame takes the short way when all of it has arrived; nothing but the start of a header is ever held,
+    so that wsproto sees what is wrong as soon as it is there. No message taken is over `short_bytes`.
     """
 
     def __init__(self, short_bytes: int = SHORT_BYTES) -> None:
@@ -63,12 +63,11 @@ class FrameSplitter:
                 if size - at < head:
                     break
                 length = int.from_bytes(data[at + 2 : at + head - 4], "big")
-            if not self._is_short(first, second, length):
+            end = at + head + length
+            if end > size or not self._is_short(first, second, length):
+                self._pass_on(first)
                 self._passing_bytes = head + length
                 continue
-            end = at + head + length
-            if end > size:
-                break
             message = _message(first, data[at + head - 4 : at + head], data[at + head : end])
             pieces.append(Passed(data[at:end]) if message is None else message)
             at = end
@@ -76,11 +75,15 @@ class FrameSplitter:
         return pieces
 
     def _is_short(self, first: int, second: int, length: int) -> bool:
-        if first in _FIN_MESSAGES and second & _MASKED and not self._in_message:
-            return length <= self._short_bytes
+        if first not in _FIN_MESSAGES or not second & _MASKED or self._in_message:
+            return False
+        # A length in a longer form than it needs is for wsproto to refuse.
+        shortest = 126 if second & 0x7F == 126 else 0
+        return shortest <= length <= self._short_bytes and second & 0x7F != 127
+
+    def _pass_on(self, first: int) -> None:
         if first & _OPCODE < _FIRST_CONTROL:
             self._in_message = not first & _FIN
-        return False
 
 
 def message_frame(message: str | bytes) -> bytes:

@@ -24,6 +24,7 @@ from theater_supervisor.gateway.deflate import (
     Inflater,
     NotDeflated,
 )
+from theater_supervisor.gateway.frames import SHORT_BYTES, FrameSplitter, Passed, message_frame
 from theater_supervisor.gateway.handshake import Headers
 
 __all__ = ["BytesMessage", "CloseConnection", "Event", "Ping", "Pong", "TextMessage", "Wire", "reply_event"]
@@ -36,8 +37,9 @@ _COMPRESSED: Final = RsvBits(True, False, False)
 class Wire(WebSocketConnection):
     """One connection's framing, from the 101 to the close frames."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, max_message_bytes: int) -> None:
         super().__init__(stream, WSConnection(ConnectionType.SERVER))
+        self._splitter: FrameSplitter | None = FrameSplitter(min(SHORT_BYTES, max_message_bytes))
 
     def accept(
         self, target: str, headers: Headers, subprotocol: str | None, extension: Extension | None
@@ -52,6 +54,8 @@ class Wire(WebSocketConnection):
         assert connection is not None
         # Straight to the frames from here on: what WSConnection adds is the handshake.
         self._frames = connection
+        if extension is not None:
+            self._splitter = None
         return response
 
     @property
@@ -69,17 +73,33 @@ class Wire(WebSocketConnection):
         """True when both close frames have gone."""
         return self._frames.state is ConnectionState.CLOSED
 
-    def receive(self, data: bytes) -> Iterator[Event]:
-        """Take bytes off the wire and return their events, one at a time: what is not asked for, waits.
+    def receive(self, data: bytes) -> Iterator[Event | str | bytes]:
+        """Take bytes off the wire and return what they bring, one at a time: what is not asked for, waits.
 
-        A frame that breaks the rules is a CloseConnection with its code while `is_open` stays true.
+        A message that came in one short frame is itself, everything else an event. A frame that breaks the
+        rules is a CloseConnection with its code while `is_open` stays true.
         """
-        self._frames.receive_data(data)
-        return self._frames.events()
+        if self._splitter is None:
+            self._frames.receive_data(data)
+            yield from self._frames.events()
+            return
+        for piece in self._splitter.feed(data):
+            if isinstance(piece, Passed):
+                self._frames.receive_data(piece.data)
+                yield from self._frames.events()
+            else:
+                yield piece
 
     def serialize(self, event: Event) -> bytes:
         """Return the frame for an event. Raises ValueError when there is none for it."""
         return self._frames.send(event)
+
+    def serialize_reply(self, reply: Reply) -> bytes:
+        """Return the frame for a reply that is no close. Raises ValueError when there is none for it."""
+        match reply.kind, reply.payload:
+            case ("text", str() as message) | ("binary", bytes() as message) if self._splitter is not None:
+                return message_frame(message)
+        return self._frames.send(reply_event(reply))
 
 
 def reply_event(reply: Reply) -> Event:
