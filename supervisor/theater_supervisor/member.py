@@ -82,7 +82,7 @@ async def open_member(configured: Configured, surroundings: Surroundings) -> Asy
     manifest, var = configured.manifest, surroundings.var
     data, logs = var / "data" / manifest.name, var / "log"
     with _blaming(var):
-        for directory in (data, logs):
+        for directory in (data.parent, data, logs):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = _open_log(manifest, logs, surroundings)
     with contextlib.closing(log):

@@ -12,6 +12,11 @@ import click
 from theater_supervisor.errors import SupervisorError
 from theater_supervisor.journal.errors import JournalFailed
 from theater_supervisor.ops.chain import chain
+from theater_supervisor.ops.ctl_actors import crash, kick, reload, reset, restart, start, stop
+from theater_supervisor.ops.ctl_dead import dead
+from theater_supervisor.ops.ctl_doctor import doctor
+from theater_supervisor.ops.ctl_logs import logs
+from theater_supervisor.ops.ctl_status import conns, explain, status
 from theater_supervisor.ops.eventlog import log_to_terminal
 
 _EX_IOERR: Final = 74
@@ -24,12 +29,14 @@ Look after the actors of a theater-supervise.
 
 \b
 Exit status:
-  0    done, and nothing wrong was found
+  0    done, and nothing wrong was found; status: everything that should be ready is
   2    wrong command line
-  4    no such actor
+  3    something is not ready, or was not in time
+  4    no such actor, or no supervisor that answers
   65   chain: something wrong was found, or the journal is damaged
   66   chain: what is needed for it is not kept any more
   74   a file cannot be read
+  78   reload: something is wrong with the manifests, and nothing was changed
   130  interrupted
 """
 
@@ -50,7 +57,23 @@ def theaterctl(context: click.Context, var: Path) -> None:
     context.obj = var
 
 
-theaterctl.add_command(chain)
+for command in (
+    status,
+    logs,
+    explain,
+    conns,
+    start,
+    stop,
+    restart,
+    reset,
+    reload,
+    crash,
+    kick,
+    dead,
+    chain,
+    doctor,
+):
+    theaterctl.add_command(command)
 
 
 def main() -> None:
