@@ -145,10 +145,11 @@ class Incarnation:
         self._log.mark(self._number, f"spawned pid {process.pid}")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pump_log, process)
+            nursery.start_soon(_clear_group, process)
             verdict = await self._converse(process, on_ready)
             await self._await_exit(process, verdict)
             ended_s = trio.current_time()
-            # A process that inherited the worker's stderr must not hold its end up.
+            # A process that inherited the worker's stderr and left its group must not hold its end up.
             nursery.cancel_scope.deadline = ended_s + self._deadlines.exit_s
         self.pid = None
         how = self._real_cause(process, verdict or self._own_exit(process, kills))
@@ -184,9 +185,9 @@ class Incarnation:
         """Talk to the worker to the end; return why it has to go, None when it goes by itself."""
         link = Link(process.stdin, process.stdout, self._start_frame.limits)
         early = await self._await_ready(link, on_ready)
-        self._start_is_over()
         if not isinstance(early, list):
             return early
+        self._start_is_over()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feed, link)
             nursery.start_soon(self._watch_exit, process)
@@ -276,7 +277,7 @@ class Incarnation:
         self._patience.deadline = min(self._answer_by_s, self._stop_by_s)
 
     async def _watch_exit(self, process: WorkerProcess) -> None:
-        """End the conversation when the worker is gone but its pipe stays open in another process."""
+        """End the conversation when the worker is gone but its pipe stays open outside of its group."""
         await process.wait()
         await trio.sleep(self._deadlines.exit_s)
         self._patience.cancel()
@@ -328,6 +329,12 @@ class Incarnation:
             pass
         finally:
             stream.close()
+
+
+async def _clear_group(process: WorkerProcess) -> None:
+    """Let no child that a worker leaves behind keep its pipes open."""
+    await process.wait()
+    process.clear_group()
 
 
 def _results(frames: list[FromWorker]) -> list[Result]:

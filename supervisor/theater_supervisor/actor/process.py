@@ -56,6 +56,11 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def clear_group(self) -> None:
+        """Kill what the worker left behind in its process group. Call once, right after it was reaped."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def terminate(self) -> None:
         """Send SIGTERM to the worker, unless it has been reaped."""
         if self._process.returncode is None:
