@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.faults.counts import repeats
 from tests.unit.worker.shim.malformed import BEYOND, KINDS, Area, Message, poke
-from tests.unit.worker.shim.routes import routes
+from tests.unit.worker.shim.routes import COMPILE_TIMEOUT_S, routes
 from theater_protocol.messages import EventKind
 from theater_worker.component import Ok
 
@@ -29,9 +29,8 @@ octets = st.one_of(
 texts = st.one_of(st.text(max_size=40), st.text(min_size=1, max_size=3).map(lambda text: text * 1000))
 states = st.none() | octets
 kinds: st.SearchStrategy[EventKind] = st.sampled_from(["connect", "text", "binary", "ping", "pong", "close"])
-commands = st.sampled_from(
-    ["none", "state 0", "state 5", "state 70000", "err no", "replies", "many 3", "trap"]
-)
+commands = st.sampled_from(["none", "state 0", "state 70000", "err no", "replies", "many 3", "trap"])
+events = st.tuples(kinds, st.none() | texts | commands, st.none() | octets)
 
 
 @pytest.mark.parametrize("actor", ["probe", "echo", "echo_variant"])
@@ -48,6 +47,7 @@ def test_the_same_events_come_to_the_same(
             state = outcome.state
 
 
+@pytest.mark.timeout(COMPILE_TIMEOUT_S)
 @settings(thorough, max_examples=repeats(300))
 @given(first=states, course=st.lists(st.tuples(kinds, texts), max_size=3))
 def test_a_python_actor_too(first: bytes | None, course: list[tuple[EventKind, str]]) -> None:

@@ -21,6 +21,7 @@ from theater_worker.route import Answer, OverLimit, Route, State
 from theater_worker.shim.layout import Layout
 
 _HAS_STATE, _HAS_TEXT, _HAS_DATA, _STATE_IN_HEX, _STATE_IS_KEPT, _DATA_IN_HEX = 1, 2, 4, 8, 16, 32
+_FORGET_KEPT: Final = 64
 _KIND_SHIFT: Final = 8
 _WITH_TEXT, _WITH_DATA, _WITH_HEX, _WITH_PAYLOAD = 1, 2, 4, 8
 _FAULTS: Final = {
@@ -124,6 +125,9 @@ class ShimRoute:
             return self._public.call(state, kind, text, data)
         flags = self._flags_of_kind[kind]
         words = self._words
+        if self._kept is None:
+            flags |= _FORGET_KEPT
+            self._kept = b""
         words[_STATE_SIZE_WORD] = words[_TEXT_SIZE_WORD] = words[_DATA_SIZE_WORD] = 0
         # Strings must be UTF-8, or wasmtime aborts the process: what is not encoded from str is ASCII or hex.
         if state is not None:

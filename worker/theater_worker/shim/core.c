@@ -6,14 +6,16 @@
 //
 // call: func(flags: u32, state: string, text: string, data: string) -> tuple<string, string>
 //   flags   1 there is a state, 2 a text, 4 data; 8 the state is in hex, 16 it is the kept one and not sent,
-//           32 the data is in hex; the message's kind << 8. Bytes that are not ASCII travel in hex.
+//           32 the data is in hex, 64 forget the kept state; the message's kind << 8. Bytes that are not ASCII
+//           travel in hex.
 //   result  the new state, if it is sent, and one of these answers (numbers have 8 hex digits):
 //     "0" ok: "0" no state | "1" as it is | "2" in hex | "3" the kept one, not sent; the number of messages;
 //         and of each: '0' + its kind, '0' + flags (1 text, 2 data, 4 data in hex, 8 a payload), the sizes of
 //         text and data as they follow, data, text, and with a payload its size and itself
 //     "1" the actor's error: its text
 //     "2" a malformed result: what is wrong (see fault), the value and its limit
-// The kept state is the last bytes that went through call, in or out, as a state.
+// The kept state is the last bytes that went through call, in or out, as a state; at first, and when forgotten,
+// no bytes.
 //
 // build.sh makes core.wat of this file.
 #include <wasm_simd128.h>
@@ -44,7 +46,10 @@ IMPORT("message", "data-at") u32 data_at(void);
 IMPORT("message", "kinds") u32 kinds(void);
 IMPORT("message", "payloads") u32 payloads(void);  // one bit for each kind that has a string with it
 
-enum { HAS_STATE = 1, HAS_TEXT = 2, HAS_DATA = 4, STATE_IN_HEX = 8, STATE_IS_KEPT = 16, DATA_IN_HEX = 32 };
+enum {
+  HAS_STATE = 1, HAS_TEXT = 2, HAS_DATA = 4, STATE_IN_HEX = 8, STATE_IS_KEPT = 16, DATA_IN_HEX = 32,
+  FORGET_KEPT = 64
+};
 enum { WITH_TEXT = 1, WITH_DATA = 2, WITH_HEX = 4, WITH_PAYLOAD = 8 };
 
 // --- memory: the kept state, and above it what lives for one call ---------------------------------------
@@ -297,6 +302,7 @@ EXPORT("call")
 void *call(u32 flags, u8 *state, u32 state_size, u8 *text, u32 text_size, u8 *data, u32 data_size) {
   u32 has_state = flags & HAS_STATE, has_text = flags >> 1 & 1, has_data = flags >> 2 & 1;
   u32 given_state = 0, given_text = 0, given_data = 0;
+  if (flags & FORGET_KEPT) kept.size = 0;
   if (has_state) {
     if (!(flags & STATE_IS_KEPT)) keep(state, state_size, flags & STATE_IN_HEX);
     given_state = give(kept.at, kept.size);

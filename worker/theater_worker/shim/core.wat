@@ -107,16 +107,27 @@
     local.tee 7
     global.set 0
     local.get 0
-    i32.const 2
-    i32.shr_u
+    i32.const 1
+    i32.and
     local.set 8
-    i32.const 0
-    local.set 9
     block ;; label = @1
       local.get 0
-      i32.const 1
+      i32.const 64
       i32.and
-      local.tee 10
+      i32.eqz
+      br_if 0 (;@1;)
+      i32.const 0
+      i32.const 0
+      i32.store offset=4120
+    end
+    local.get 0
+    i32.const 2
+    i32.shr_u
+    local.set 9
+    i32.const 0
+    local.set 10
+    block ;; label = @1
+      local.get 8
       i32.eqz
       br_if 0 (;@1;)
       i32.const 0
@@ -138,7 +149,7 @@
         local.get 2
         i32.const 1
         i32.shr_u
-        local.tee 9
+        local.tee 10
         local.get 2
         local.get 0
         i32.const 8
@@ -152,9 +163,9 @@
           br_if 0 (;@3;)
           local.get 11
           local.get 1
-          local.get 9
+          local.get 10
           call 17
-          local.get 9
+          local.get 10
           local.set 2
           br 1 (;@2;)
         end
@@ -171,7 +182,7 @@
       i32.const 1
       local.get 2
       call 0
-      local.tee 9
+      local.tee 10
       local.get 11
       local.get 2
       call 1
@@ -180,7 +191,7 @@
     i32.const 1
     i32.shr_u
     local.set 1
-    local.get 8
+    local.get 9
     i32.const 1
     i32.and
     local.set 2
@@ -201,7 +212,7 @@
     local.get 1
     i32.const 1
     i32.and
-    local.set 8
+    local.set 9
     i32.const 0
     local.set 11
     i32.const 0
@@ -227,7 +238,7 @@
       call 1
     end
     block ;; label = @1
-      local.get 8
+      local.get 9
       i32.eqz
       br_if 0 (;@1;)
       i32.const 0
@@ -258,17 +269,17 @@
       local.get 6
       call 1
     end
+    local.get 8
     local.get 10
-    local.get 9
     i32.const 0
     i32.load offset=4120
     i32.const 0
-    local.get 10
+    local.get 8
     select
     local.get 0
     i32.const 8
     i32.shr_u
-    local.get 8
+    local.get 9
     local.get 11
     local.get 4
     local.get 2
@@ -451,7 +462,7 @@
                 block ;; label = @7
                   local.get 7
                   i32.load offset=16
-                  local.tee 4
+                  local.tee 2
                   i32.const 0
                   i32.load offset=4120
                   i32.eq
@@ -472,10 +483,10 @@
                 i32.store offset=4152
                 i32.const 51
                 local.set 6
-                local.get 4
+                local.get 2
                 i32.eqz
                 br_if 1 (;@5;)
-                local.get 4
+                local.get 2
                 local.set 15
                 i32.const 0
                 local.set 16
@@ -484,7 +495,7 @@
                   local.get 16
                   local.get 12
                   i32.add
-                  local.get 4
+                  local.get 2
                   local.get 16
                   i32.sub
                   local.tee 0
@@ -493,7 +504,7 @@
                   i32.const 4096
                   i32.lt_u
                   select
-                  local.tee 9
+                  local.tee 10
                   call 7
                   local.get 15
                   i32.const 4096
@@ -520,12 +531,12 @@
                           local.get 0
                           i32.const 16
                           i32.add
-                          local.tee 2
-                          local.get 9
+                          local.tee 8
+                          local.get 10
                           i32.le_u
                           br_if 0 (;@11;)
                           local.get 11
-                          local.get 9
+                          local.get 10
                           i32.lt_u
                           br_if 2 (;@9;)
                           br 3 (;@8;)
@@ -533,16 +544,16 @@
                         local.get 5
                         local.get 0
                         i32.add
-                        local.set 10
+                        local.set 4
                         local.get 1
                         local.get 0
                         i32.add
-                        local.set 8
-                        local.get 2
-                        local.set 0
+                        local.set 9
                         local.get 8
+                        local.set 0
+                        local.get 9
                         v128.load align=1
-                        local.get 10
+                        local.get 4
                         v128.load align=1
                         i8x16.eq
                         i8x16.all_true
@@ -578,36 +589,36 @@
                   i32.const 4096
                   i32.add
                   local.tee 16
-                  local.get 4
+                  local.get 2
                   i32.ge_u
                   br_if 2 (;@5;)
                   br 0 (;@7;)
                 end
               end
               i32.const 0
-              local.set 10
+              local.set 4
               i32.const 0
               local.get 14
               i32.store offset=4152
-              local.get 4
+              local.get 2
               call 15
               local.get 12
-              local.get 4
+              local.get 2
               call 7
               i32.const 0
-              local.get 4
+              local.get 2
               i32.store offset=4120
               i32.const 0
-              local.get 4
+              local.get 2
               i32.store offset=4128
               i32.const 0
               i32.const 0
               i32.load offset=4116
-              local.tee 2
+              local.tee 8
               i32.store offset=4124
               block ;; label = @6
                 block ;; label = @7
-                  local.get 4
+                  local.get 2
                   i32.const 16
                   i32.ge_u
                   br_if 0 (;@7;)
@@ -627,7 +638,7 @@
                   i32.const 16
                   i32.add
                   local.set 6
-                  local.get 2
+                  local.get 8
                   local.get 0
                   i32.add
                   v128.load align=1
@@ -637,24 +648,24 @@
                   local.get 0
                   i32.const 32
                   i32.add
-                  local.get 4
+                  local.get 2
                   i32.le_u
                   br_if 0 (;@7;)
                 end
               end
               block ;; label = @6
-                local.get 4
+                local.get 2
                 local.get 6
                 i32.le_u
                 br_if 0 (;@6;)
-                local.get 2
+                local.get 8
                 local.get 6
                 i32.add
                 local.set 0
-                local.get 4
+                local.get 2
                 local.get 6
                 i32.sub
-                local.set 2
+                local.set 8
                 i32.const 0
                 local.set 6
                 loop ;; label = @7
@@ -668,19 +679,19 @@
                   i32.const 1
                   i32.add
                   local.set 0
-                  local.get 2
+                  local.get 8
                   i32.const -1
                   i32.add
-                  local.tee 2
+                  local.tee 8
                   br_if 0 (;@7;)
                 end
                 local.get 6
                 i32.const 0
                 i32.lt_s
-                local.set 10
+                local.set 4
               end
               block ;; label = @6
-                local.get 10
+                local.get 4
                 br_if 0 (;@6;)
                 i32.const 49
                 local.set 6
@@ -690,13 +701,13 @@
                 br_if 1 (;@5;)
               end
               i32.const 0
-              local.get 4
+              local.get 2
               i32.const 1
               i32.shl
               local.tee 0
               i32.store offset=4128
               block ;; label = @6
-                local.get 4
+                local.get 2
                 i32.const -1
                 i32.le_s
                 br_if 0 (;@6;)
@@ -824,12 +835,12 @@
               call 8
               local.set 0
               call 9
-              local.set 2
+              local.set 8
               call 10
               local.set 6
               block ;; label = @6
                 block ;; label = @7
-                  local.get 2
+                  local.get 8
                   local.get 0
                   local.get 11
                   i32.mul
@@ -840,23 +851,23 @@
                   call 6
                   i32.const 255
                   i32.and
-                  local.tee 2
+                  local.tee 8
                   local.get 6
                   i32.ge_u
                   br_if 0 (;@7;)
-                  local.get 2
-                  local.set 9
+                  local.get 8
+                  local.set 10
                   br 1 (;@6;)
                 end
                 i32.const 0
-                local.set 9
+                local.set 10
                 i32.const 0
                 i32.load8_u offset=4140
                 br_if 0 (;@6;)
                 i32.const 0
-                local.set 9
+                local.set 10
                 i32.const 0
-                local.get 2
+                local.get 8
                 i32.store offset=4144
                 i32.const 0
                 i32.const 100
@@ -866,16 +877,16 @@
                 i32.store offset=4148
               end
               i32.const 0
-              local.set 8
+              local.set 9
               i32.const 0
               call 11
-              local.get 9
+              local.get 10
               i32.shr_u
               i32.const 1
               i32.and
               local.tee 6
               i32.sub
-              local.set 2
+              local.set 8
               i32.const 0
               local.set 12
               block ;; label = @6
@@ -899,12 +910,12 @@
                 i64.const 32
                 i64.shr_u
                 i32.wrap_i64
-                local.set 8
+                local.set 9
                 local.get 19
                 i32.wrap_i64
                 local.set 12
               end
-              local.get 2
+              local.get 8
               i32.const 8
               i32.and
               local.set 1
@@ -944,17 +955,17 @@
                 local.set 14
                 local.get 7
                 i32.load offset=28
-                local.tee 4
+                local.tee 2
                 call 15
-                local.tee 10
+                local.tee 4
                 local.get 14
-                local.get 4
+                local.get 2
                 call 7
                 i32.const 0
-                local.set 2
+                local.set 8
                 block ;; label = @7
                   block ;; label = @8
-                    local.get 4
+                    local.get 2
                     i32.const 16
                     i32.ge_u
                     br_if 0 (;@8;)
@@ -974,7 +985,7 @@
                     i32.const 16
                     i32.add
                     local.set 6
-                    local.get 10
+                    local.get 4
                     local.get 0
                     i32.add
                     v128.load align=1
@@ -984,24 +995,24 @@
                     local.get 0
                     i32.const 32
                     i32.add
-                    local.get 4
+                    local.get 2
                     i32.le_u
                     br_if 0 (;@8;)
                   end
                 end
                 block ;; label = @7
-                  local.get 4
+                  local.get 2
                   local.get 6
                   i32.le_u
                   br_if 0 (;@7;)
-                  local.get 10
+                  local.get 4
                   local.get 6
                   i32.add
                   local.set 0
-                  local.get 4
+                  local.get 2
                   local.get 6
                   i32.sub
-                  local.set 2
+                  local.set 8
                   i32.const 0
                   local.set 6
                   loop ;; label = @8
@@ -1015,20 +1026,20 @@
                     i32.const 1
                     i32.add
                     local.set 0
-                    local.get 2
+                    local.get 8
                     i32.const -1
                     i32.add
-                    local.tee 2
+                    local.tee 8
                     br_if 0 (;@8;)
                   end
                   local.get 6
                   i32.const 0
                   i32.lt_s
-                  local.set 2
+                  local.set 8
                 end
                 block ;; label = @7
                   block ;; label = @8
-                    local.get 2
+                    local.get 8
                     br_if 0 (;@8;)
                     i32.const 2
                     local.set 0
@@ -1037,19 +1048,19 @@
                     i32.eqz
                     br_if 1 (;@7;)
                   end
-                  local.get 4
+                  local.get 2
                   call 15
                   drop
-                  local.get 10
                   local.get 4
+                  local.get 2
                   i32.add
                   local.tee 0
                   local.get 14
-                  local.get 4
+                  local.get 2
                   call 7
-                  local.get 10
-                  local.get 0
                   local.get 4
+                  local.get 0
+                  local.get 2
                   call 20
                   i32.const 6
                   local.set 0
@@ -1072,10 +1083,10 @@
                 local.set 0
                 local.get 7
                 i32.load offset=40
-                local.tee 2
+                local.tee 8
                 call 15
                 local.get 0
-                local.get 2
+                local.get 8
                 call 7
                 local.get 1
                 i32.const 1
@@ -1088,19 +1099,19 @@
                 i32.and
                 i32.eqz
                 br_if 0 (;@6;)
-                local.get 8
+                local.get 9
                 i32.const 12
                 i32.shr_u
                 i32x4.splat
-                local.get 8
+                local.get 9
                 i32.const 8
                 i32.shr_u
                 i32x4.replace_lane 1
-                local.get 8
+                local.get 9
                 i32.const 4
                 i32.shr_u
                 i32x4.replace_lane 2
-                local.get 8
+                local.get 9
                 i32x4.replace_lane 3
                 local.get 18
                 v128.and
@@ -1121,15 +1132,15 @@
                 i32.const 4096
                 i32.add
                 local.get 17
-                local.get 8
+                local.get 9
                 i32.const 24
                 i32.shr_u
                 i32x4.replace_lane 1
-                local.get 8
+                local.get 9
                 i32.const 20
                 i32.shr_u
                 i32x4.replace_lane 2
-                local.get 8
+                local.get 9
                 i32.const 16
                 i32.shr_u
                 i32x4.replace_lane 3
@@ -1147,7 +1158,7 @@
                 i32x4.extract_lane 1
                 i32.const 4096
                 i32.add
-                local.get 8
+                local.get 9
                 i32.const 28
                 i32.shr_u
                 i32.const 4096
@@ -1165,10 +1176,10 @@
                 call 15
                 local.get 17
                 v128.store64_lane align=1 0
-                local.get 8
+                local.get 9
                 call 15
                 local.get 12
-                local.get 8
+                local.get 9
                 call 7
               end
               local.get 5
@@ -1177,7 +1188,7 @@
               i32.or
               i32.store8 offset=1
               local.get 5
-              local.get 9
+              local.get 10
               i32.const 48
               i32.add
               i32.store8
@@ -1377,7 +1388,7 @@
         local.get 6
         i32.const 0
         i32.load8_u offset=4140
-        local.tee 2
+        local.tee 8
         i32.store8 offset=1
         local.get 6
         i32.const 0
@@ -1538,7 +1549,7 @@
         i32.load offset=4132
         i32.sub
         i32.store offset=4136
-        local.get 2
+        local.get 8
         br_if 1 (;@1;)
       end
       local.get 13

@@ -14,6 +14,7 @@ from theater_worker.time_limit import TimeLimit
 
 CACHE = Path(__file__).parents[4] / "build" / "compiled"
 MEMORY_BYTES = 256 << 20
+COMPILE_TIMEOUT_S = 600  # a Python actor for both routes, on a busy machine
 NOT_UTF8 = "a string of the guest is not UTF-8"
 
 

@@ -76,6 +76,17 @@ def test_the_kept_state_is_never_taken_for_another() -> None:
     assert both.call(b, "text", "echo") == Ok(b, (Reply("text", "echo"),))
 
 
+def test_an_answer_over_the_limits_leaves_nothing_behind() -> None:
+    """What was refused is not taken for the state of a later call, and the instance goes on."""
+    _, actor = load(build("probe"), True)
+    actor._route._max_answer_size = -(1 << 20)  # type: ignore[attr-defined] any answer is too long
+    refused = actor.call(0, b"before", "text", "state 3", None)
+    assert isinstance(refused, Err)
+    actor._route._max_answer_size = 1 << 20  # type: ignore[attr-defined]
+    assert actor.call(0, None, "text", "state 3", None) == Ok(b"xxx", ())
+    assert actor.call(0, None, "text", "state 0", None) == Ok(b"", ())
+
+
 def test_replies_refused_and_logged_alike(capfd: pytest.CaptureFixture[str]) -> None:
     """The log has each refusal twice, once for each route."""
     both = routes("probe")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.components import build
-from tests.unit.worker.shim.routes import Routes, load, routes
+from tests.unit.worker.shim.routes import COMPILE_TIMEOUT_S, Routes, load, routes
 from tests.unit.worker.shim.spelling import CROWDED, ENUM, LONG_ENUM, NUMBERED, VARIANT, spelled
 from theater_protocol.messages import EventKind, Reply
 from theater_worker.component import Ok
@@ -108,6 +108,7 @@ def test_the_modules_of_the_two_spellings_differ_in_what_they_say() -> None:
 KINDS: list[EventKind] = ["connect", "text", "binary", "ping", "pong", "close"]
 
 
+@pytest.mark.timeout(COMPILE_TIMEOUT_S)
 @pytest.mark.parametrize("actor", ["echo", "echo_variant", "counter", "probe", "stdout"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_actors_of_every_make_take_every_event(actor: str, kind: EventKind) -> None:
