@@ -39,15 +39,12 @@ def encode(item: object) -> bytes:
         raise LocalProtocolError(f"cannot encode: {exc}") from exc
 
 
-def decode(data: bytes, max_items: int | None = None) -> object:
+def decode(data: bytes) -> object:
     """Decode exactly one item from all of `data`.
 
     Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, nesting deeper
-    than MAX_DEPTH, and more than `max_items` items in all. The last is checked before anything is decoded,
-    because an item of one byte becomes an object of sixty.
+    than MAX_DEPTH.
     """
-    if max_items is not None and len(data) > max_items:
-        _check_item_count(data, max_items)
     stream = io.BytesIO(data)
     decoder = cbor2.CBORDecoder(
         stream,
@@ -69,8 +66,13 @@ def decode(data: bytes, max_items: int | None = None) -> object:
     return item
 
 
-def _check_item_count(data: bytes, max_items: int) -> None:
-    """Count the items' heads, RFC 8949 section 3; what is malformed is left to the decoder."""
+def check_item_count(data: memoryview, max_items: int) -> None:
+    """Check how many items there are in `data`, before they are decoded.
+
+    One byte can become an object of sixty. Counts heads, RFC 8949 section 3; what is malformed is left to the decoder. Raises RemoteProtocolError.
+    """
+    if len(data) <= max_items:
+        return
     at = 0
     for _ in range(max_items):
         if at >= len(data):

@@ -52,11 +52,16 @@ class FrameDecoder:
             end = start + HEADER_BYTES + self._body_bytes(start)
             if end > len(buffer):
                 break
-            body = bytes(memoryview(buffer)[start + HEADER_BYTES : end])
-            items.append(cbor.decode(body, self._max_items))
+            items.append(self._decode(start + HEADER_BYTES, end))
             start = end
         del buffer[:start]
         return items
+
+    def _decode(self, start: int, end: int) -> object:
+        with memoryview(self._buffer)[start:end] as body:
+            if self._max_items is not None:
+                cbor.check_item_count(body, self._max_items)
+            return cbor.decode(bytes(body))
 
     def _body_bytes(self, start: int) -> int:
         length = int.from_bytes(self._buffer[start : start + HEADER_BYTES], "big")

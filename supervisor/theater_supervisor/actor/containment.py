@@ -53,11 +53,11 @@ async def probe_sandbox(command: Sequence[str] = PROBE_COMMAND) -> SandboxReport
     return nothing
 
 
-async def check_sandbox(required: int) -> None:
+async def check_sandbox(required: int, command: Sequence[str] = PROBE_COMMAND) -> None:
     """Find out, unless nothing is required, whether workers reach that level. Raises SandboxMissing."""
     if not required:
         return
-    report = await probe_sandbox()
+    report = await probe_sandbox(command)
     if report.level < required:
         found = f"seccomp {'works' if report.seccomp else 'is missing'}"
         found += f", Landlock {f'ABI {report.landlock_abi}' if report.landlock_abi else 'is missing'}"

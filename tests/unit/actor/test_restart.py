@@ -1,5 +1,6 @@
 """The restart policy: what follows each way to end, for each restart type, before and past the intensity."""
 
+import math
 import signal
 from typing import Literal
 
@@ -12,9 +13,11 @@ from theater_supervisor.actor.exit import (
     Exited,
     Hung,
     InitFailed,
+    MemoryExceeded,
     OutOfMemory,
     ProtocolBroken,
     ResultsNotStored,
+    SandboxViolated,
     Signalled,
     StartTimeout,
     Stopped,
@@ -36,11 +39,14 @@ ABNORMAL = {"permanent": (AT_ONCE, HOLD), "transient": (AT_ONCE, HOLD), "tempora
 NORMAL = {"permanent": (AT_ONCE, HOLD), "transient": (LEAVE, LEAVE), "temporary": (LEAVE, LEAVE)}
 OPERATOR = dict.fromkeys(ABNORMAL, (AT_ONCE, AT_ONCE))
 HOST = dict.fromkeys(ABNORMAL, (FIRST_DELAY, FIRST_DELAY))
+ATTACK = dict.fromkeys(ABNORMAL, (Hold(math.inf), Hold(math.inf)))
 MATRIX = {
     Exited(0): NORMAL,
     Exited(65): ABNORMAL,
     Signalled(signal.SIGSEGV): ABNORMAL,
     OutOfMemory(): ABNORMAL,
+    MemoryExceeded(2 << 20, 1 << 20): ABNORMAL,
+    SandboxViolated(): ATTACK,
     ProtocolBroken("nonsense"): ABNORMAL,
     StartTimeout(10.0): ABNORMAL,
     Hung(7.0): ABNORMAL,
