@@ -166,12 +166,14 @@ class Supervisor:
         if dry_run:
             await _give_back(ports)
             return changes
+        changed = {name: wanted[name] for name in changes.changed}
         try:
+            await self.roster.keep(changed)
             await self.roster.add({name: wanted[name] for name in changes.added})
-            await self.roster.change({name: wanted[name] for name in changes.changed})
         except BaseException:
             await _give_back(ports)
             raise
+        await self.roster.change(changed)
         await self._apply(changes, wanted, ports)
         return changes
 

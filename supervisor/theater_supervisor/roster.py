@@ -53,10 +53,13 @@ class Roster:
         self.members |= opened
         begin.set()
 
-    async def change(self, changed: Mapping[str, Configured]) -> None:
-        """Let these actors be as configured from now on. Raises VarUnusable, with nothing changed."""
+    async def keep(self, changed: Mapping[str, Configured]) -> None:
+        """Keep what these actors need to be changed. Raises VarUnusable."""
         for name, configured in changed.items():
             await self.members[name].keep(configured)
+
+    async def change(self, changed: Mapping[str, Configured]) -> None:
+        """Let these actors be as configured from now on, after `keep`."""
         for name, configured in changed.items():
             await self.members[name].change(configured)
 

@@ -102,10 +102,12 @@ class _Process:
             await self._commands.reload()
 
     def _reopen_logs(self) -> None:
-        self._posts.reopen_log()
-        if self._supervisor.serving.is_set():
-            for member in self._supervisor.roster.members.values():
-                member.log.reopen()
+        members = self._supervisor.roster.members if self._supervisor.serving.is_set() else {}
+        for reopen in (self._posts.reopen_log, *(member.log.reopen for member in members.values())):
+            try:
+                reopen()
+            except OSError as error:
+                _log.error("log_not_reopened", file=error.filename, reason=error.strerror)
         _log.info("logs_reopened")
 
     def _dump(self) -> None:
