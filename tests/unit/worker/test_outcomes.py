@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.worker import process
 from tests.unit.worker.process import LIMITS, SEED, WorkerProcess, deliver, start_frame, texts
 from theater_protocol.messages import Changed, EventKind, Payload, Reply, Result, Unchanged
+
+
+@pytest.fixture(params=["shim", "public"], autouse=True)
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here holds for both routes across the boundary."""
+    monkeypatch.setattr(process, "with_shim", request.param == "shim")
+
 
 SHORT = replace(LIMITS, call_timeout_us=100_000)
 
