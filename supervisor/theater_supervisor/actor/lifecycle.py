@@ -64,7 +64,8 @@ class Lifecycle:
         """None while clients are welcome, else how long a refused one should wait."""
         if self.state in _WELCOMING:
             return None
-        return max(1, math.ceil(self.next_try_s or 0)) if self.state == "held" else RETRY_AFTER_S
+        next_try_s = self.next_try_s
+        return RETRY_AFTER_S if next_try_s is None else max(1, math.ceil(next_try_s))
 
     @property
     def next_try_s(self) -> float | None:

@@ -59,7 +59,7 @@ def test_delays_and_holds_take_their_time() -> None:
         assert lifecycle.retry_after_s == 200
         assert await waited_s(lifecycle) == pytest.approx(199.5)
         lifecycle.starting()
-        assert (lifecycle.state, lifecycle.retry_after_s) == ("held", 1)
+        assert (lifecycle.state, lifecycle.retry_after_s) == ("held", 5)
         lifecycle.ready()
         assert (lifecycle.state, lifecycle.retry_after_s) == ("ready", None)
 
