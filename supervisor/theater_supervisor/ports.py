@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 
+from theater_supervisor.descriptors import allow, needed
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.gateway.listener import bind
 from theater_supervisor.gateway.routes import Address
@@ -69,10 +70,11 @@ async def bind_ports(manifests: Iterable[Manifest], bound: Bound | None = None) 
     """Bind and listen on each host and port once, however many handlers share it.
 
     What is `bound` already is used again and is not among the listeners. Raises ManifestError naming every
-    one that can't be bound, and every secret that can't be used, after closing the others.
+    one that can't be bound, and every secret that can't be used, after closing the others; TooFewDescriptors.
     """
     bound = bound or Bound()
     manifests = list(manifests)
+    allow(needed(manifests))
     secrets, problems = read_secrets(manifests)
     ports = Ports(secrets=secrets)
     refused: set[Address] = set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _MIB: Final = 1024 * 1024
-SEND_BUDGET_BYTES: Final = 32 * _MIB
+SEND_BUDGET_BYTES: Final = 16 * _MIB
 
 
 @dataclass(frozen=True, slots=True)

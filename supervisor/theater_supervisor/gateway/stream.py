@@ -78,11 +78,14 @@ class SendBudget:
         self._holders.pop(outbound, None)
         self.held_bytes -= outbound.held_bytes
 
-    def add(self, held_bytes: int) -> None:
-        """Count bytes; beyond the bound whoever holds most gives up."""
+    def add(self, held_bytes: int, *, behind_others: bool) -> None:
+        """Count bytes; beyond the bound, whoever has most to discard gives up.
+
+        Only bytes queued behind others can bring that about: one large reply to who reads is no backlog.
+        """
         self.held_bytes += held_bytes
-        if self.held_bytes > self.max_bytes and self._holders:
-            greediest = max(self._holders, key=lambda holder: holder.held_bytes)
+        if behind_others and self.held_bytes > self.max_bytes and self._holders:
+            greediest = max(self._holders, key=lambda holder: holder.discardable_bytes)
             self._holders.pop(greediest)()
 
 
@@ -116,9 +119,15 @@ class Outbound:
         """Queue `data`. Returns False, and queues nothing, when there is no room for it."""
         if self._finished or self.held_bytes >= self._max_bytes:
             return False
+        behind_others = self.held_bytes > 0
         self._append(data)
-        self._budget.add(len(data))
+        self._budget.add(len(data), behind_others=behind_others)
         return True
+
+    @property
+    def discardable_bytes(self) -> int:
+        """What waits and is not under way."""
+        return self.held_bytes - self._under_way_bytes
 
     def finish(self, data: bytes, *, discard: bool = False) -> None:
         """Queue the last bytes, which always fit; with `discard` in place of all that is not under way."""
