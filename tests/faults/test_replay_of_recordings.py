@@ -24,6 +24,7 @@ BUILT = Path(__file__).parents[2] / "build" / "components"
 EVENTS = repeats(1000)
 KILL_EVERY = 40
 CALL_TIMEOUT_S = 0.2
+RESTART = "[restart]\nintensity = 10000\nbackoff_max_s = 0.05"  # killed on purpose, and often
 SEED = 20261122
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(2 * PATIENCE_S)]
@@ -69,7 +70,7 @@ async def talk(running: Running, actor: str, commands: Iterable[str]) -> None:
 def test_a_chat_replays(tmp_path: Path) -> None:
     """A thousand messages in a room, workers killed on the way: the same histories sent, the same state."""
     component = BUILT / "chat.wasm"
-    write_manifest(tmp_path, "chat", component, f'[build]\npython = "{CHAT}"')
+    write_manifest(tmp_path, "chat", component, f'[build]\npython = "{CHAT}"\n{RESTART}')
     message = '{{"username": "ann", "content": "message {0}", "timestamp": {0}}}'
 
     async def main() -> None:
@@ -91,8 +92,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Workers are killed on the way, and the supervisor once, in the middle.
     """
     directory = tmp_path_factory.mktemp("recorded")
-    write_manifest(directory, "stdout", "stdout")
-    write_manifest(directory, "probe", "probe", f"[limits]\ncall_timeout_s = {CALL_TIMEOUT_S}")
+    write_manifest(directory, "stdout", "stdout", RESTART)
+    write_manifest(directory, "probe", "probe", f"[limits]\ncall_timeout_s = {CALL_TIMEOUT_S}\n{RESTART}")
     chance = Random(SEED)
     looks = chance.choices(("time", "random", "hello", "raise", "crash"), (30, 30, 30, 5, 5), k=EVENTS)
     ends = chance.choices(("hello", "trap", "err no", "spin"), (80, 8, 8, 4), k=EVENTS)
