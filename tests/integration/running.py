@@ -98,7 +98,7 @@ async def supervisor(directory: Path, *options: str) -> AsyncIterator[Running]:
 
     Every test has a var directory of its own, all share one cache of compiled components.
     """
-    _share_cache(directory / "var")
+    share_cache(directory / "var")
     command = str(Path(sys.executable).with_name("theater-supervise"))
     arguments = [*options, "--var", str(directory / "var"), str(directory / "manifests")]
     process = await trio.lowlevel.open_process(
@@ -150,7 +150,8 @@ async def close_code(connection: WebSocketConnection) -> int:
             return closed.reason.code if closed.reason else 1006
 
 
-def _share_cache(var: Path) -> None:
+def share_cache(var: Path) -> None:
+    """Let a var directory use the compiled components of all tests."""
     _SHARED_CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     var.mkdir(exist_ok=True)
     if not (var / "cache").exists():

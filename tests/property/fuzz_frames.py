@@ -1,4 +1,4 @@
-"""Frames from a hostile worker, found by coverage: `python -m tests.property.fuzz_frames -atheris_runs=1000000`.
+"""Frames from a hostile worker, found by coverage: `python -m tests.property.fuzz_frames`.
 
 Needs atheris, which is not among the tests' dependencies. Stops with the input at anything but a
 RemoteProtocolError.

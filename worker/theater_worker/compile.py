@@ -24,7 +24,8 @@ from wasmtime.component import Component
 from theater_worker.engine import compile_key, new_engine
 from theater_worker.errors import ComponentError, UnreadableError
 from theater_worker.interface import read_interface
-from theater_worker.shim import inject as shim
+from theater_worker.sandbox import bound_compiler
+from theater_worker.shim import naming as shim
 from theater_worker.shim.fit import compile_with_shim
 
 _CORE_MODULE = b"\0asm\x01\x00\x00\x00"
@@ -152,6 +153,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -I -m theater_worker.compile CACHE_DIR COMPONENT_FILE", file=sys.stderr)
         return 64  # EX_USAGE
+    bound_compiler()
     cache, component_file = map(Path, arguments)
     status = 0
     try:

@@ -76,9 +76,7 @@ def _unlike_pinned(manifest: Manifest, compiled: Mapping[str, Compiled]) -> Iter
     found = compiled.get(manifest.name)
     if manifest.sha256 and found and found.component_sha256.hex() != manifest.sha256:
         what = f"{manifest.component_path} has another SHA-256: {found.component_sha256.hex()}"
-        yield Problem(
-            str(manifest.file), "sha256", what, "somebody changed it, or the manifest is out of date"
-        )
+        yield Problem(str(manifest.file), "sha256", what, "changed, or the manifest is out of date")
 
 
 async def _prepare_one(users: list[Manifest], cache_dir: Path) -> Compiled:

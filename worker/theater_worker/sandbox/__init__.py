@@ -13,9 +13,15 @@ from collections.abc import Callable
 from typing import Final
 
 from theater_worker.sandbox import landlock, seccomp
-from theater_worker.sandbox.hygiene import bound_memory, drop_capabilities, forbid_processes, tidy_up
+from theater_worker.sandbox.hygiene import (
+    bound_compiler,
+    bound_memory,
+    drop_capabilities,
+    forbid_processes,
+    tidy_up,
+)
 
-__all__ = ["FULL", "NONE", "SECCOMP_ONLY", "lock_down", "tidy_up"]
+__all__ = ["FULL", "NONE", "SECCOMP_ONLY", "bound_compiler", "lock_down", "tidy_up"]
 
 FULL: Final = 2  # seccomp and Landlock
 SECCOMP_ONLY: Final = 1

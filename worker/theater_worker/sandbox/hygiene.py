@@ -19,6 +19,9 @@ _OOM_SCORE: Final = 800
 _MAX_FDS: Final = 128
 # The interpreter, wasmtime, frames on their way, and copies of the state, besides the guest's own memory.
 _OVERHEAD_BYTES: Final = 768 << 20
+_MAX_COMPILER_BYTES: Final = 8 << 30
+_MAX_COMPILED_BYTES: Final = 2 << 30
+_MAX_COMPILER_CPU_S: Final = 1800
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
@@ -46,6 +49,20 @@ def tidy_up() -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
         prctl(_PR_SET_DUMPABLE, 0)
+        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def bound_compiler() -> None:
+    """Bound what compiling may take, of which the component decides: memory, time, and the size of a file.
+
+    The compiler's process has files to read and write, so it is not locked down. It runs no code of a guest.
+    """
+    os.umask(0o077)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CPU, _MAX_COMPILER_CPU_S)
+    _limit(resource.RLIMIT_FSIZE, _MAX_COMPILED_BYTES)
+    if sys.platform == "linux":
+        _limit(resource.RLIMIT_DATA, _MAX_COMPILER_BYTES)
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

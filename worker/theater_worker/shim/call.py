@@ -172,6 +172,9 @@ class ShimRoute:
             )
         answer = ctypes.string_at(address, size)
         if answer[0] == _OK:
+            count = int(answer[2:10], 16)
+            if count > self._limits.max_replies:
+                raise OverLimit(f"{count} replies are over the limit of {self._limits.max_replies}")
             messages = _read_messages(answer, self._kinds)
             return self._read_state(answer[1], state_at, state_size), messages
         if answer[0] == _ERR:
