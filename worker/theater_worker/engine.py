@@ -6,7 +6,6 @@ and compile_key() names it. What is not needed by guests, or would let two runs 
 
 import hashlib
 import json
-from importlib.metadata import version
 from typing import Final
 
 from wasmtime import Config, Engine, _ffi
@@ -44,5 +43,8 @@ def new_engine() -> Engine:
 
 def compile_key() -> str:
     """Name wasmtime's version and SETTINGS in 16 hex digits: compiled code fits engines of the same key."""
+    # Only the compiler asks, and importing this would be a tenth of a worker's start.
+    from importlib.metadata import version
+
     identity = json.dumps([version("wasmtime"), SETTINGS], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]

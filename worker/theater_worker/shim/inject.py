@@ -5,10 +5,7 @@ layout.py's, core.wat), instances that tie them to the actor's own functions and
 function. Nothing that was there is touched. Tools are not needed, only the binary format.
 """
 
-import hashlib
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -16,42 +13,16 @@ from wasmtime import wat2wasm
 
 from theater_worker.shim.binary import CORE_SORTS, SORTS, name, section, type_index, u32, vector
 from theater_worker.shim.layout import Layout, to_wat
+from theater_worker.shim.naming import export_name
 from theater_worker.shim.scan import Found, find_lift
 
-_SOURCES: Final = ("core.wat", "memory.wat", "layout.py", "inject.py", "scan.py")
+_HERE: Final = Path(__file__).parent
 _CODES: Final = {sort: bytes([0, code]) for code, sort in CORE_SORTS.items()} | {
     sort: bytes([code]) for code, sort in SORTS.items()
 }
 _MODULE, _CORE_INSTANCES, _ALIASES, _TYPES, _CANON, _EXPORTS = 1, 2, 6, 7, 8, 11
 _U32, _STRING, _TUPLE, _FUNCTION = b"\x79", b"\x73", b"\x6f", b"\x40"
 _UTF8, _MEMORY, _REALLOC = b"\x00", b"\x03", b"\x04"
-
-
-@cache
-def version() -> str:
-    """Name the shim by its sources, in 16 hex digits."""
-    digest = hashlib.sha256()
-    for source in _SOURCES:
-        digest.update(hashlib.sha256(files(__package__).joinpath(source).read_bytes()).digest())
-    return digest.hexdigest()[:16]
-
-
-def export_name() -> str:
-    """Give the name under which a component exports this version of the shim."""
-    return f"theater-shim-x{version()}"
-
-
-def reason_path(compiled: Path) -> Path:
-    """Name the file beside compiled code without the shim that says why it has none."""
-    return compiled.with_suffix(".without-shim")
-
-
-def read_reason(compiled: Path) -> str | None:
-    """Read why compiled code has no shim; None where nothing says so."""
-    try:
-        return reason_path(compiled).read_text()
-    except FileNotFoundError:
-        return None
 
 
 def inject(component: bytes, interface: str, layout: Layout) -> bytes:
@@ -130,4 +101,4 @@ class _Appendix:
 
 
 def _assembled(source: str) -> bytes:
-    return bytes(wat2wasm(files(__package__).joinpath(source).read_text()))
+    return bytes(wat2wasm((_HERE / source).read_text()))

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.components import build
+from tests.components import COMPONENTIZE_JS, build
 from tests.unit.worker.shim.routes import COMPILE_TIMEOUT_S, Routes, load, routes
 from tests.unit.worker.shim.spelling import CROWDED, ENUM, LONG_ENUM, NUMBERED, VARIANT, spelled
 from theater_protocol.messages import EventKind, Reply
 from theater_worker.component import Ok
-from theater_worker.shim.inject import export_name
 from theater_worker.shim.layout import ENUM as ENUM_LAYOUT
 from theater_worker.shim.layout import VARIANT as VARIANT_LAYOUT
 from theater_worker.shim.layout import Layout, to_wat
+from theater_worker.shim.naming import export_name
 
 NO_SHIM = "\x1eEthis component runs without the fast call path: "
 
@@ -118,3 +118,16 @@ def test_actors_of_every_make_take_every_event(actor: str, kind: EventKind) -> N
         if actor == "counter" and state == b"\0\xff":
             continue
         both.call(state, kind, "7" if kind == "text" else None, b"\0\x80" if kind == "binary" else None)
+
+
+@pytest.mark.skipif(
+    not COMPONENTIZE_JS.exists(),
+    reason="needs npm install --prefix build/js @bytecodealliance/componentize-js",
+)
+@pytest.mark.timeout(COMPILE_TIMEOUT_S)
+def test_a_javascript_actor_too() -> None:
+    """componentize-js makes another shape of component, with an engine of its own in it."""
+    both = routes("echo_javascript")
+    assert both.call(b"\xff", "text", "héllo") == Ok(b"\xff", (Reply("text", "héllo"),))
+    assert both.call(None, "binary", None, b"\0\xff") == Ok(None, (Reply("binary", b"\0\xff"),))
+    assert both.call(b"", "close") == Ok(b"", ())
