@@ -34,7 +34,7 @@ class Clients:
 
     def remove(self, connection: int) -> bool:
         """Forget a connection; False when it was not here. Whoever waits for room in its name goes on."""
-        if waiter := self._waiting.pop(connection, None):
+        if (waiter := self._waiting.pop(connection, None)) is not None:
             waiter.set()
         return self._clients.pop(connection, None) is not None
 
