@@ -14,12 +14,12 @@ from typing import Final
 import trio
 
 from theater_protocol.messages import Limits
-from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.compile import Compiled
 from theater_supervisor.actor.containment import Containment
-from theater_supervisor.actor.incarnation import Deadlines
 from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.actor.spec import ActorSpec, Deadlines
 from theater_supervisor.errors import VarUnusable
 from theater_supervisor.journal.store import Journal, JournalFailed, Retention
 from theater_supervisor.manifest import Manifest

@@ -15,8 +15,9 @@ import trio
 
 from tests.components import build
 from theater_protocol.messages import Limits, Reply
-from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.journal.store import Journal
 
 PATIENCE_S = 30.0

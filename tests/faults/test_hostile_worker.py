@@ -12,9 +12,9 @@ from tests.faults.actor_rig import Remembering, compiled, running_actor
 from tests.faults.hostile_worker import BREAKING, HANGING
 from tests.sandboxed import needs_level
 from theater_protocol.messages import Limits
-from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.containment import Containment
-from theater_supervisor.actor.incarnation import Deadlines
+from theater_supervisor.actor.spec import ActorSpec, Deadlines
 from theater_supervisor.manifest_tables import RestartPolicy
 
 HOSTILE_WORKER = Path(__file__).with_name("hostile_worker.py")

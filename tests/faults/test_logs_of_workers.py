@@ -12,7 +12,8 @@ import trio
 from tests.faults.actor_rig import running_actor
 from tests.faults.counts import FULL, repeats
 from theater_protocol.messages import Limits
-from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.actor import Actor
+from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.manifest_tables import RestartPolicy
 
 STARTS_AT_ONCE = 2

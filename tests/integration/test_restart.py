@@ -17,7 +17,7 @@ from tests.faults.actor_rig import PATIENCE_S, Remembering, running_actor
 from tests.integration.running import ask, client, close_code, supervisor, write_manifest
 from theater_protocol.chain import decode
 from theater_protocol.messages import Limits
-from theater_supervisor.actor.actor import Actor, ActorSpec
+from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.exit import (
     CannotStart,
     ExitClass,
@@ -29,7 +29,7 @@ from theater_supervisor.actor.exit import (
     StartTimeout,
     Stopped,
 )
-from theater_supervisor.actor.incarnation import Deadlines
+from theater_supervisor.actor.spec import ActorSpec, Deadlines
 from theater_supervisor.journal.reader import read
 from theater_supervisor.journal.verify import verify
 from theater_supervisor.manifest_tables import RestartPolicy

@@ -8,65 +8,29 @@ import itertools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import structlog
 import trio
 
 from theater_protocol.chain import Instance
-from theater_protocol.messages import (
-    Deliver,
-    EventKind,
-    Limits,
-    Payload,
-    Ready,
-    Result,
-    Start,
-    Unchanged,
-)
+from theater_protocol.messages import Deliver, EventKind, Payload, Ready, Result, Unchanged
 from theater_supervisor.actor.clients import Clients
-from theater_supervisor.actor.containment import Containment
-from theater_supervisor.actor.delivery import DeliveryWindow, WindowLimits
+from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
 from theater_supervisor.actor.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
 from theater_supervisor.actor.histogram import Histogram
-from theater_supervisor.actor.incarnation import Deadlines, Incarnation, InitError
+from theater_supervisor.actor.incarnation import Incarnation, InitError
 from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
 from theater_supervisor.actor.logs import ActorLog
-from theater_supervisor.actor.process import WORKER_COMMAND
 from theater_supervisor.actor.restart import Hold, backoff_s
+from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.actor.transition import Batch, to_batch
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Head, Journal, JournalFailed
-from theater_supervisor.manifest_tables import RestartPolicy
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_TRY_AGAIN_LATER = 1013
-
-
-@dataclass(frozen=True, slots=True)
-class ActorSpec:
-    """What an actor runs: its compiled component, the limits of a call, and when it is restarted."""
-
-    name: str
-    compiled_path: str
-    component_sha256: bytes
-    limits: Limits
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    window: WindowLimits = field(default_factory=WindowLimits)
-    restart: RestartPolicy = field(default_factory=RestartPolicy)
-    containment: Containment = field(default_factory=Containment)
-    command: Sequence[str] = WORKER_COMMAND
-
-    def runs_like(self, other: "ActorSpec") -> bool:
-        """Say whether a worker of the other one is as good: only what the supervisor does may differ."""
-        return self == replace(other, deadlines=self.deadlines, window=self.window, restart=self.restart)
-
-    def start_frame(self, seed: bytes, state: bytes | None) -> Start:
-        """Return what a worker is told first."""
-        return Start(self.name, self.compiled_path, self.component_sha256, self.limits, seed, state)
 
 
 class Actor:
@@ -257,15 +221,13 @@ class Actor:
         self._boundary = self._boundary_entry(seed)
         self._worker = Incarnation(
             self._number,
+            self._spec,
             self._spec.start_frame(seed, self._journal.state),
             self._window,
             self._bell,
             self._commit,
             self._log,
-            self._spec.deadlines,
-            self._spec.command,
             self._starts,
-            self._spec.containment,
         )
         if self._stopping.is_set():
             self._worker.stop()

@@ -205,6 +205,17 @@ class ExitRecord:
     then: str
 
 
+def describe_exit(returncode: int | None, lived_s: float) -> str:
+    """Say in words how a process ended, such as `exited SIGKILL after 3.2 s`."""
+    match returncode:
+        case None:
+            return f"still there after {lived_s:.1f} s"
+        case status if status >= 0:
+            return f"exited {status} after {lived_s:.1f} s"
+        case negated:
+            return f"exited {signal_name(-negated)} after {lived_s:.1f} s"
+
+
 def signal_name(signum: int) -> str:
     """Return a signal's name, or its number where it has none."""
     try:

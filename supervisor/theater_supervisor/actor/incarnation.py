@@ -5,38 +5,34 @@ Holds no state of the actor: what a result means and when the next worker starts
 
 import contextlib
 import math
-import signal
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
-from theater_supervisor.actor.containment import Containment, resident_bytes
+from theater_supervisor.actor.containment import resident_bytes
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
+from theater_supervisor.actor.evidence import Evidence, is_blamable, last_words
 from theater_supervisor.actor.exit import (
     CannotStart,
     Exit,
     ExitClass,
-    Exited,
     Hung,
     InitFailed,
     MemoryExceeded,
-    OutOfMemory,
     ProtocolBroken,
     ResultsNotStored,
-    SandboxViolated,
-    Signalled,
     StartTimeout,
     Stopped,
 )
 from theater_supervisor.actor.link import Link
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
-from theater_supervisor.actor.process import WorkerProcess, describe_exit, spawn
+from theater_supervisor.actor.process import WorkerProcess, spawn
+from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.actor.transition import check_bounds, committable
 from theater_supervisor.journal.store import JournalFailed
 
@@ -44,20 +40,6 @@ MEMORY_CHECK_S = 2.0
 
 # Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
 _LOG_BYTES = 16384
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long a worker may take.
-
-    `answer_s` is for one delivery and lies above the call's own limit; `stop_s` is from being told to stop
-    until it is made to, `exit_s` from the end of its pipe, or a signal, until the process has ended.
-    """
-
-    start_s: float = 10.0
-    answer_s: float = 7.0
-    stop_s: float = 5.0
-    exit_s: float = 2.0
 
 
 class InitError(Exception):
@@ -69,21 +51,19 @@ class Incarnation:
 
     `commit` gets results that can be committed together, in order, and returns once they are. It raises
     RemoteProtocolError when they cannot be believed, JournalFailed when they cannot be stored, InitError.
-    `starts` bounds how many workers are being started at one time, `containment` what this one may take.
+    `starts` bounds how many workers are being started at one time.
     """
 
     def __init__(
         self,
         number: int,
+        spec: ActorSpec,
         start: Start,
         window: DeliveryWindow,
         bell: Doorbell,
         commit: Callable[[list[Result]], Awaitable[None]],
         log: ActorLog,
-        deadlines: Deadlines,
-        command: Sequence[str],
         starts: trio.CapacityLimiter,
-        containment: Containment,
     ) -> None:
         self.pid: int | None = None
         self._number = number
@@ -92,10 +72,10 @@ class Incarnation:
         self._bell = bell
         self._commit = commit
         self._log = log
-        self._deadlines = deadlines
-        self._command = command
+        self._deadlines = spec.deadlines
+        self._command = spec.command
         self._starts = starts
-        self._containment = containment
+        self._containment = spec.containment
         self._over_memory: MemoryExceeded | None = None
         self._out_of_memory = OutOfMemoryCounter()
         self._stopping: Literal["no", "drained", "now"] = "no"
@@ -152,34 +132,18 @@ class Incarnation:
             # A process that inherited the worker's stderr and left its group must not hold its end up.
             nursery.cancel_scope.deadline = ended_s + self._deadlines.exit_s
         self.pid = None
-        how = self._real_cause(process, verdict or self._own_exit(process, kills))
-        self._log.mark(self._number, self._last_words(process, how, ended_s - born_s))
+        how = Evidence(
+            verdict,
+            process.returncode,
+            signalled=process.signalled,
+            told_to_stop=self._stop_sent,
+            memory_killing=self._out_of_memory.read() > kills,
+            over_memory=self._over_memory,
+        ).cause()
         ready_s = None if self._ready_at_s is None else ended_s - self._ready_at_s
-        return Exit(how, process.pid, ended_s - born_s, ready_s, blame=ready_s is not None and _to_blame(how))
-
-    def _own_exit(self, process: WorkerProcess, kills_before: int) -> ExitClass:
-        """Find out how a worker ended that nobody had to end for a reason of ours."""
-        if self._stop_sent and (process.returncode == 0 or process.signalled):
-            return Stopped(forced=process.signalled)
-        if process.signalled or process.returncode is None:
-            return ProtocolBroken("its pipe ended, but it did not")
-        if process.returncode >= 0:
-            return Exited(process.returncode)
-        if -process.returncode == signal.SIGKILL and self._out_of_memory.read() > kills_before:
-            return OutOfMemory()
-        return Signalled(-process.returncode)
-
-    def _real_cause(self, process: WorkerProcess, how: ExitClass) -> ExitClass:
-        """Put first what explains the rest: a dead worker's pipe ends in the middle, a stop has a reason."""
-        if process.returncode == -signal.SIGSYS:
-            return SandboxViolated()
-        return self._over_memory if self._over_memory and isinstance(how, Stopped) else how
-
-    def _last_words(self, process: WorkerProcess, how: ExitClass, lived_s: float) -> str:
-        words = describe_exit(process.returncode, lived_s)
-        if isinstance(how, Exited | Signalled | Stopped):
-            return words if self._ready_at_s is not None else f"{words}, before it was ready"
-        return f"{words}: {how}"
+        was_ready, lived_s = ready_s is not None, ended_s - born_s
+        self._log.mark(self._number, last_words(process.returncode, how, lived_s, was_ready=was_ready))
+        return Exit(how, process.pid, lived_s, ready_s, blame=was_ready and is_blamable(how))
 
     async def _converse(self, process: WorkerProcess, on_ready: Callable[[Ready], None]) -> ExitClass | None:
         """Talk to the worker to the end; return why it has to go, None when it goes by itself."""
@@ -342,8 +306,3 @@ def _results(frames: list[FromWorker]) -> list[Result]:
     if len(results) != len(frames):
         raise RemoteProtocolError("Ready a second time")
     return results
-
-
-def _to_blame(how: ExitClass) -> bool:
-    """Say whether a delivery can have been the cause."""
-    return not isinstance(how, Stopped | InitFailed | ResultsNotStored)

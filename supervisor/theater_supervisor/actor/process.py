@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
-from theater_supervisor.actor.exit import signal_name
-
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
 PIPE_BYTES = 256 * 1024
@@ -93,15 +91,6 @@ async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[Worker
             await worker.wait()
         for stream in (worker.stdin, worker.stdout, worker.stderr):
             await trio.aclose_forcefully(stream)
-
-
-def describe_exit(returncode: int | None, ran_s: float) -> str:
-    """Say in words how a worker ended."""
-    if returncode is None:
-        return f"still there after {ran_s:.1f} s"
-    if returncode >= 0:
-        return f"exited {returncode} after {ran_s:.1f} s"
-    return f"exited {signal_name(-returncode)} after {ran_s:.1f} s"
 
 
 def _environment() -> dict[str, str]:
