@@ -4,6 +4,8 @@ The commands themselves are in modules of their own; this one puts them together
 """
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +13,27 @@ import click
 
 from theater_supervisor.errors import SupervisorError
 from theater_supervisor.journal.errors import JournalFailed
-from theater_supervisor.ops.chain import chain
-from theater_supervisor.ops.ctl_actors import crash, kick, reload, reset, restart, start, stop
-from theater_supervisor.ops.ctl_dead import dead
-from theater_supervisor.ops.ctl_doctor import doctor
-from theater_supervisor.ops.ctl_logs import logs
-from theater_supervisor.ops.ctl_status import conns, explain, status
 from theater_supervisor.ops.eventlog import log_to_terminal
 
 _EX_IOERR: Final = 74
 _INTERRUPTED: Final = 130
+
+_COMMANDS: Final = {
+    "status": "ctl_status",
+    "logs": "ctl_logs",
+    "explain": "ctl_status",
+    "conns": "ctl_status",
+    "start": "ctl_actors",
+    "stop": "ctl_actors",
+    "restart": "ctl_actors",
+    "reset": "ctl_actors",
+    "reload": "ctl_actors",
+    "crash": "ctl_actors",
+    "kick": "ctl_actors",
+    "dead": "ctl_dead",
+    "chain": "chain",
+    "doctor": "ctl_doctor",
+}
 
 _HELP: Final = """
 Look after the actors of a theater-supervise.
@@ -41,7 +54,28 @@ Exit status:
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """The commands, each imported when it is wanted: theaterctl shall be there at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name them in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one; None when there is none of that name."""
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = getattr(import_module(f"theater_supervisor.ops.{module}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.option(
     "--var",
     type=click.Path(path_type=Path),
@@ -57,30 +91,11 @@ def theaterctl(context: click.Context, var: Path) -> None:
     context.obj = var
 
 
-for command in (
-    status,
-    logs,
-    explain,
-    conns,
-    start,
-    stop,
-    restart,
-    reset,
-    reload,
-    crash,
-    kick,
-    dead,
-    chain,
-    doctor,
-):
-    theaterctl.add_command(command)
-
-
-def main() -> None:
-    """Run the command line; an error becomes one clear line and its exit status."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, or these arguments; an error becomes one clear line and its exit status."""
     log_to_terminal("info")
     try:
-        theaterctl(prog_name="theaterctl")
+        theaterctl(arguments, prog_name="theaterctl")
     except SupervisorError as error:
         _end(str(error), error.exit_status)
     except JournalFailed as error:

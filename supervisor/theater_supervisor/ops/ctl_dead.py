@@ -19,7 +19,7 @@ from theater_supervisor.ops.arguments import with_actor, with_json
 from theater_supervisor.ops.chain_json import transition_object
 from theater_supervisor.ops.chain_text import transition_line
 from theater_supervisor.ops.client import ask
-from theater_supervisor.ops.status import write_atomically
+from theater_supervisor.ops.files import write_atomically
 from theater_supervisor.ops.tables import print_json
 
 _NOT_DELIVERED: Final = 3

@@ -24,9 +24,10 @@ from theater_supervisor.ops import dump, metrics, notify
 from theater_supervisor.ops.admin import AdminPort, Page, bind_admin
 from theater_supervisor.ops.commands import Commands
 from theater_supervisor.ops.control import open_control
+from theater_supervisor.ops.files import write_atomically
 from theater_supervisor.ops.notify import Notifier
 from theater_supervisor.ops.pulse import Pulse
-from theater_supervisor.ops.status import Observer, SupervisorStatus, to_object, write_atomically
+from theater_supervisor.ops.status import Observer, SupervisorStatus, to_object
 
 STATUS_FILE: Final = Path("run/status.json")
 

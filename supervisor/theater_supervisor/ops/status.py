@@ -177,16 +177,6 @@ def rss_bytes(pid: int) -> int | None:
         return None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content so that a reader finds the old one or the new one. Raises OSError."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _note(member: Member) -> str:
     lifecycle = member.actor.lifecycle
     last = str(lifecycle.exits[-1].exit) if lifecycle.exits else ""
