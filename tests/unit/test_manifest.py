@@ -294,6 +294,21 @@ ONE_KEY_WRONG = {
         HANDLER + "[limits]\nmemory_mib = 4097",
         "limits.memory_mib: must be at most 4096, not 4097",
     ),
+    "max_state_bytes too large": (
+        HANDLER,
+        HANDLER + "[limits]\nmax_state_bytes = 33554433",
+        "limits.max_state_bytes: must be at most 33554432, not 33554433",
+    ),
+    "a sandbox level that is none": (
+        HANDLER,
+        HANDLER + "[sandbox]\nrequire = 3",
+        "sandbox.require: must be 0, 1 or 2, not 3",
+    ),
+    "a SHA-256 too short": (
+        HANDLER,
+        'sha256 = "abc"' + HANDLER,
+        'sha256: "abc" is not a SHA-256 (64 hex digits, as sha256sum prints them)',
+    ),
     "no TOML": (
         HANDLER,
         "\nhandlers",
