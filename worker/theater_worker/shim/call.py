@@ -9,6 +9,7 @@ protocol.
 import ctypes
 import struct
 import weakref
+from binascii import hexlify, unhexlify
 from typing import Any, Final
 
 from wasmtime import Store, WasmtimeError, _bindings, _ffi
@@ -138,7 +139,7 @@ class ShimRoute:
                 sent = state
                 if not state.isascii():
                     flags |= _STATE_IN_HEX
-                    sent = state.hex().encode()
+                    sent = hexlify(state)
                 self._state.data = sent
                 words[_STATE_SIZE_WORD] = len(sent)
                 self._kept = state
@@ -150,7 +151,7 @@ class ShimRoute:
             flags |= _HAS_DATA
             if not data.isascii():
                 flags |= _DATA_IN_HEX
-                data = data.hex().encode()
+                data = hexlify(data)
             self._data.data = data
             words[_DATA_SIZE_WORD] = len(data)
         words[_FLAGS_WORD] = flags
@@ -164,9 +165,8 @@ class ShimRoute:
         values = ctypes.string_at(self._result_words[2], 8 * 2 * _VALUE_WORDS)
         _, state_size, state_at, _, _, size, address, _ = _two_values.unpack(values)
         if state_size > self._max_state_size or size > self._max_answer_size + _ANSWER_OVERHEAD_BYTES:
-            self._kept = None
             limits = self._limits
-            raise OverLimit(
+            raise self._refused(
                 f"the answer is over the limits: {limits.max_state_bytes} bytes of state,"
                 f" {limits.max_replies} replies of {limits.max_reply_bytes} bytes"
             )
@@ -174,7 +174,7 @@ class ShimRoute:
         if answer[0] == _OK:
             count = int(answer[2:10], 16)
             if count > self._limits.max_replies:
-                raise OverLimit(f"{count} replies are over the limit of {self._limits.max_replies}")
+                raise self._refused(f"{count} replies are over the limit of {self._limits.max_replies}")
             messages = _read_messages(answer, self._kinds)
             return self._read_state(answer[1], state_at, state_size), messages
         if answer[0] == _ERR:
@@ -182,13 +182,18 @@ class ShimRoute:
         self._kept = None
         raise WasmtimeError(_FAULTS[chr(answer[1])].format(int(answer[2:10], 16), int(answer[10:18], 16)))
 
+    def _refused(self, reason: str) -> OverLimit:
+        # The shim may keep the state of the answer, of which nothing is known here.
+        self._kept = None
+        return OverLimit(reason)
+
     def _read_state(self, how: int, address: int, size: int) -> State:
         if how == _NO_STATE:
             return None
         if how == _PLAIN_STATE:
             self._kept = ctypes.string_at(address, size)
         elif how == _HEX_STATE:
-            self._kept = bytes.fromhex(ctypes.string_at(address, size).decode("ascii"))
+            self._kept = unhexlify(ctypes.string_at(address, size))
         return self._kept
 
 
@@ -203,7 +208,7 @@ def _read_messages(answer: bytes, kinds: tuple[str, ...]) -> list[GuestMessage]:
         text = answer[text_at:end].decode() if flags & _WITH_TEXT else None
         data = answer[data_at:text_at] if flags & _WITH_DATA else None
         if data and flags & _WITH_HEX:
-            data = bytes.fromhex(data.decode("ascii"))
+            data = unhexlify(data)
         messages.append(GuestMessage(kinds[answer[at] - _ZERO], text, data))
         if flags & _WITH_PAYLOAD:
             end += 8 + int(answer[end : end + 8], 16)

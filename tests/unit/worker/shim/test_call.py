@@ -1,8 +1,12 @@
 """What the fast route remembers from call to call, and what it leaves to the public one."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.components import build
+from tests.unit.worker.process import LIMITS
+from tests.unit.worker.shim.malformed import Area, Message, words
 from tests.unit.worker.shim.routes import load, routes
 from theater_protocol.messages import Reply
 from theater_worker.component import Err, Ok, Stopped
@@ -85,6 +89,20 @@ def test_an_answer_over_the_limits_leaves_nothing_behind() -> None:
     actor._route._max_answer_size = 1 << 20  # type: ignore[attr-defined]
     assert actor.call(0, None, "text", "state 3", None) == Ok(b"xxx", ())
     assert actor.call(0, None, "text", "state 0", None) == Ok(b"", ())
+
+
+def test_too_many_replies_leave_the_state_alone() -> None:
+    """The new state of a refused answer is not what the next call begins with."""
+    _, actor = load(build("malformed"), True)
+    route = actor._route
+    assert isinstance(route, ShimRoute)
+    route._limits = replace(LIMITS, max_replies=2)
+    state = b"the state before"
+    answer = words(0) + Area("malformed").result(b"another", [Message("text")] * 3)
+    assert actor.call(0, state, "binary", None, answer) == Err("3 replies are over the limit of 2")
+    after = actor.call(0, state, "text", "where?", None)
+    assert isinstance(after, Ok)
+    assert after.state == state
 
 
 def test_replies_refused_and_logged_alike(capfd: pytest.CaptureFixture[str]) -> None:
