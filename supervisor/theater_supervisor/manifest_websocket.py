@@ -163,7 +163,8 @@ class WebSocketConfig(Table):
     """Where clients connect, who of them may, and what they may use. `path` covers all below it.
 
     Port 0 means any free port, one for each handler that says so, shown at start. `auth` None is "none",
-    which has to be said beyond loopback. `max_connections_per_address` None is 64, and no bound for this machine.
+    which has to be said beyond loopback. `max_connections_per_address` None is 64, and no bound for this
+    machine's clients.
     """
 
     port: Annotated[int, Field(ge=0, le=65535)]

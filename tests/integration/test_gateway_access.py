@@ -508,7 +508,7 @@ def test_beyond_the_bound_the_oldest_handshake_makes_room() -> None:
     """However many dawdle, the newest handshake gets its turn."""
 
     async def main() -> None:
-        limits = HandshakeLimits(max_pending_per_address=3, linger_s=0.1)
+        limits = HandshakeLimits(max_pending=3, linger_s=0.1)
         async with gateway_rig(handshakes=limits) as rig, trio.open_nursery() as nursery:
             answers: list[bytes] = []
 

@@ -17,7 +17,8 @@ class HandshakeLimits:
     """Bounds of what is not a connection yet, for a whole gateway.
 
     `timeout_s` runs from the accept to the complete request head, TLS included. Beyond `max_pending`, or
-    `max_pending_per_address`, the oldest handshake under way makes room. `linger_s` is how long a refused
+    `max_pending_per_address`, the oldest handshake under way makes room; this machine's own clients and
+    trusted proxies only count in all. `linger_s` is how long a refused
     client may take to read why.
     """
 
@@ -25,7 +26,7 @@ class HandshakeLimits:
     max_headers: int = 100
     timeout_s: float = 10
     linger_s: float = 2
-    max_pending: int = 512
+    max_pending: int = 1024
     max_pending_per_address: int = 64
 
 
@@ -60,7 +61,7 @@ class ConnectionLimits:
     max_message_bytes: int = _MIB
     max_empty_fragments: int = 256
     max_held_events: int = 64
-    max_held_bytes: int = 256 * 1024
+    max_held_bytes: int = 64 * 1024
     max_outbound_bytes: int = 4 * _MIB
     max_replies: int = 1024
     max_reply_bytes: int = 16 * _MIB

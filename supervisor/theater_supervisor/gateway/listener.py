@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 import trio
 
-from theater_supervisor.gateway.access import client_key
+from theater_supervisor.gateway.access import client_key, is_loopback_name
 from theater_supervisor.gateway.admission import Pending
 from theater_supervisor.gateway.auth import Authenticator, SecretUnusable
 from theater_supervisor.gateway.connection import Connection
@@ -164,12 +164,12 @@ class Gateway:
             connection.hush()
 
     async def dismiss(self, actors: Collection[str], code: int = 1001, grace_s: float = 5) -> None:
-        """Close every connection of these actors with `code`; return when they are gone, or after `grace_s`."""
+        """Close these actors' connections with `code`; return when they are gone, or after `grace_s`."""
         leaving = {connection for connection in self._connections if connection.actor in actors}
         for connection in leaving:
             connection.end(code, "going away")
         with trio.move_on_after(grace_s):
-            while leaving & self._connections:
+            while leaving & self._connections:  # noqa: ASYNC110
                 await trio.sleep(_POLL_S)
 
     async def drain(self, code: int = 1001, grace_s: float = 5) -> None:
@@ -268,7 +268,8 @@ class Gateway:
     async def _read_head(self, stream: Stream, address: Address, peer_address: str) -> Head | None:
         """Return the request head, None when the client leaves, or the gateway drains, before its end."""
         reader = HeadReader(self._limits.max_head_bytes, self._limits.max_headers)
-        counted_as = None if self._entrances.trusts(address, peer_address) else client_key(peer_address)
+        shared = is_loopback_name(peer_address) or self._entrances.trusts(address, peer_address)
+        counted_as = None if shared else client_key(peer_address)
         with trio.move_on_after(self._limits.timeout_s) as scope:
             oldest = self._pending.add(scope, counted_as)
             if oldest is not None:
