@@ -103,6 +103,7 @@ class AdminPort:
 
     async def _respond(self, stream: trio.SocketStream) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        request: h11.Request | None = None
         try:
             request = await _receive(stream, connection)
         except h11.RemoteProtocolError as error:
@@ -111,7 +112,8 @@ class AdminPort:
             if request is None:
                 return
             page = self._page(request)
-        await stream.send_all(_to_bytes(connection, page))
+        only_head = request is not None and request.method == b"HEAD"
+        await stream.send_all(_to_bytes(connection, page, only_head=only_head))
 
     def _page(self, request: h11.Request) -> Page:
         if self._connections > MAX_CONNECTIONS:
@@ -132,7 +134,7 @@ async def _receive(stream: trio.SocketStream, connection: h11.Connection) -> h11
     return event if isinstance(event, h11.Request) else None
 
 
-def _to_bytes(connection: h11.Connection, page: Page) -> bytes:
+def _to_bytes(connection: h11.Connection, page: Page, *, only_head: bool) -> bytes:
     headers = [
         ("Content-Type", page.content_type),
         ("Content-Length", str(len(page.body))),
@@ -140,5 +142,5 @@ def _to_bytes(connection: h11.Connection, page: Page) -> bytes:
         ("Connection", "close"),
     ]
     response = h11.Response(status_code=page.status, headers=headers, reason=page.status.phrase)
-    events = (response, h11.Data(data=page.body), h11.EndOfMessage())
+    events = (response, h11.Data(data=b"" if only_head else page.body), h11.EndOfMessage())
     return b"".join(part for part in map(connection.send, events) if part)

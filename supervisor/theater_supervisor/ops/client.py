@@ -50,7 +50,7 @@ def ask(var: Path, command: str, *, answer_s: float = ANSWER_S, **arguments: Any
                 sock.connect(address)
             sock.sendall(encode_request(command, arguments))
             sock.settimeout(answer_s)
-            return _receive(sock, path)
+            return _receive(sock)
         except TimeoutError as error:
             raise Unreachable(f"{path}: the supervisor does not answer within {answer_s:g} s") from error
         except OSError as error:
@@ -59,7 +59,7 @@ def ask(var: Path, command: str, *, answer_s: float = ANSWER_S, **arguments: Any
             raise Unreachable(f"{path}: not the answer of a supervisor: {error}") from error
 
 
-def _receive(sock: socket.socket, path: Path) -> Reply:
+def _receive(sock: socket.socket) -> Reply:
     decoder = FrameDecoder(MAX_ANSWER_BYTES)
     items: list[dict[str, Any]] = []
     while data := sock.recv(_RECEIVE_BYTES):
@@ -69,7 +69,7 @@ def _receive(sock: socket.socket, path: Path) -> Reply:
                     return Reply(items, status, message)
                 case dict(value):
                     items.append(value)
-    raise Unreachable(f"{path}: the supervisor hung up without an answer: is it another user's?")
+    raise ConnectionResetError
 
 
 def _unreachable(path: Path, error: OSError) -> Unreachable:
@@ -78,6 +78,8 @@ def _unreachable(path: Path, error: OSError) -> Unreachable:
             var = path.parent.parent
             hint = f"no supervisor runs on {var}: start one, or name its directory with --var"
             return Unreachable(hint)
+        case ConnectionResetError() | BrokenPipeError():
+            return Unreachable(f"{path}: the supervisor hung up without an answer: is it another user's?")
         case PermissionError():
             return Unreachable(f"{path}: only its owner and root may: this is uid {os.getuid()}")
         case _:

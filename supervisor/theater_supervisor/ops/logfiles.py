@@ -8,6 +8,7 @@ import heapq
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -74,7 +75,7 @@ def merged(logs: Sequence[Iterator[Entry] | list[Entry]]) -> Iterator[Entry]:
 
 
 class Follower:
-    """Yields the lines that come to a log, across its rotations. Starts at the end of what is there now."""
+    """The lines that come to a log, across its rotations; it starts at the end of what is there now."""
 
     def __init__(self, name: str, path: Path) -> None:
         self._name = name
@@ -88,9 +89,14 @@ class Follower:
         """Yield what has come since the last time."""
         yield from self._read()
         while self._is_replaced():
-            self._close()
+            self.close()
             self._stream = self._open()
             yield from self._read()
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._stream is not None:
+            self._stream.close()
 
     def _read(self) -> Iterator[Entry]:
         while self._stream is not None and (data := self._stream.read(_BLOCK_BYTES)):
@@ -113,17 +119,14 @@ class Follower:
         except FileNotFoundError:
             return None
 
-    def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-
 
 def follow(paths: Mapping[str, Path]) -> Iterator[Entry]:
     """Yield what comes to any of the logs, for ever."""
-    followers = [Follower(name, path) for name, path in paths.items()]
-    while True:
-        yield from merged([list(follower.new()) for follower in followers])
-        time.sleep(POLL_S)
+    with ExitStack() as stack:
+        followers = [stack.enter_context(closing(Follower(name, path))) for name, path in paths.items()]
+        while True:
+            yield from merged([list(follower.new()) for follower in followers])
+            time.sleep(POLL_S)
 
 
 def _tail(file: Path, count: int) -> list[str]:

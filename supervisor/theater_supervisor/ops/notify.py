@@ -44,18 +44,31 @@ def monotonic_us() -> int:
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
+class Watchdog:
+    """When WATCHDOG is due: three times in each `interval_s`, while the event loop keeps up."""
+
+    def __init__(self, interval_s: float | None) -> None:
+        self._interval_s = interval_s
+        self._due_s = 0.0
+
+    def is_due(self, now_s: float, healthy: bool) -> bool:
+        """Say whether to send it now. `now_s` is monotonic."""
+        if self._interval_s is None or not healthy or now_s < self._due_s:
+            return False
+        self._due_s = now_s + self._interval_s / 3
+        return True
+
+
 class Notifier:
     """The way to the service manager, if there is one. Close it when done.
 
-    It takes its variables out of `environment`, so that no child mistakes them for its own. `watchdog_s` is
-    how often systemd wants to hear WATCHDOG at least, None when it does not.
+    It takes its variables out of `environment`, so that no child mistakes them for its own.
     """
 
     def __init__(self, environment: MutableMapping[str, str]) -> None:
         address = environment.pop("NOTIFY_SOCKET", "")
-        self.watchdog_s = _watchdog_s(
-            environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", ""), os.getpid()
-        )
+        usec, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
+        self.watchdog = Watchdog(_interval_s(usec, pid, os.getpid()))
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket: socket.socket | None = None
         if address:
@@ -77,7 +90,7 @@ class Notifier:
             self._socket.close()
 
 
-def _watchdog_s(usec: str, pid: str, own_pid: int) -> float | None:
+def _interval_s(usec: str, pid: str, own_pid: int) -> float | None:
     if not usec.isdecimal() or (pid and pid != str(own_pid)):
         return None
     return int(usec) / _US_PER_S or None

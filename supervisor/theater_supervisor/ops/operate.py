@@ -79,7 +79,6 @@ class _Process:
         self._pulse = Pulse(supervisor)
         self._observer = Observer(supervisor, self._pulse)
         self._commands = Commands(supervisor, self._observer, self._tell_reload)
-        self._watchdog_due_s = 0.0
 
     # Signals.
 
@@ -135,13 +134,7 @@ class _Process:
         except OSError as error:
             _log.warning("status_not_written", reason=str(error))
         self._notifier.send(notify.status(_headline(status)))
-        self._feed_watchdog()
-
-    def _feed_watchdog(self) -> None:
-        watchdog_s = self._notifier.watchdog_s
-        now_s = trio.current_time()
-        if watchdog_s is not None and self._pulse.healthy and now_s >= self._watchdog_due_s:
-            self._watchdog_due_s = now_s + watchdog_s / 3
+        if self._notifier.watchdog.is_due(trio.current_time(), self._pulse.healthy):
             self._notifier.send(notify.WATCHDOG)
 
     def _tell_reload(self, begins: bool) -> None:

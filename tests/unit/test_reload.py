@@ -1,0 +1,51 @@
+"""What a reload finds: added, removed, changed in what, unchanged."""
+
+from pathlib import Path
+
+from theater_supervisor.actor.compile import Compiled
+from theater_supervisor.manifest import Manifest
+from theater_supervisor.reload import Changes, Configured, compare
+
+
+def configured(name: str, component: bytes = b"1", file: str = "a.toml", **keys: object) -> Configured:
+    """An actor with this manifest and component."""
+    handler = {"type": "websocket-server", "config": {"port": 8080}}
+    table = {"name": name, "component_path": "a.wasm", "handlers": [handler], **keys}
+    manifest = Manifest.model_validate(table, context=Path("manifests") / file)
+    return Configured(manifest, Compiled(Path("cache") / component.hex(), component.ljust(32)))
+
+
+def test_the_same_is_unchanged() -> None:
+    """Nothing changes when manifests and components are as before, or only the manifest's file has moved."""
+    before = {"a": configured("a"), "b": configured("b")}
+    after = {"b": configured("b"), "a": configured("a", file="renamed.toml")}
+    changes = compare(before, after)
+    assert changes == Changes((), (), {}, ("a", "b"))
+    assert changes.nothing
+
+
+def test_names_come_and_go_in_order() -> None:
+    """An actor with another name is another actor."""
+    before = {name: configured(name) for name in ("z", "m", "a")}
+    after = {name: configured(name) for name in ("m", "y", "b")}
+    changes = compare(before, after)
+    assert changes == Changes(("b", "y"), ("a", "z"), {}, ("m",))
+    assert not changes.nothing
+
+
+def test_what_changed_is_named() -> None:
+    """Top-level keys of the manifest, and the component by its contents."""
+    other_port = [{"type": "websocket-server", "config": {"port": 8081}}]
+    before = {name: configured(name) for name in ("a", "b", "c", "d")}
+    after = {
+        "a": configured("a", component=b"2"),
+        "b": configured("b", limits={"memory_mib": 64}, restart={"intensity": 1}),
+        "c": configured("c", component=b"2", handlers=other_port),
+        "d": configured("d", description="other words"),
+    }
+    assert compare(before, after).changed == {
+        "a": ("component",),
+        "b": ("limits", "restart"),
+        "c": ("component", "handlers"),
+        "d": ("description",),
+    }
