@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from tests.components import build
 from tests.integration.running import Running, ask, client, close_code, supervisor, write_manifest
 from tests.integration.theaterctl import actor, complaint, objects, output, until_ready
 from theater_supervisor.ops.client import ask as ask_supervisor
@@ -181,9 +182,10 @@ def test_a_supervisor_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_dead_events(tmp_path: Path) -> None:
-    """An event that workers died on is listed, shown, given again as a visitor's, and put aside."""
-    # What kills the workers are tests, not the event; so it is harmless when it comes again.
-    write_manifest(tmp_path, "probe", "probe", "[limits]\ncall_timeout_s = 30")
+    """An event that workers died on is listed, shown, given again until it is handled, and put aside."""
+    component = tmp_path / "probe.wasm"
+    component.write_bytes(build("probe").read_bytes())
+    write_manifest(tmp_path, "probe", component, "[limits]\ncall_timeout_s = 4")
 
     async def main() -> None:
         async with supervisor(tmp_path) as running:
@@ -199,12 +201,20 @@ def test_dead_events(tmp_path: Path) -> None:
             seq = str(event["seq"])
             assert "poison" in await output(var, "dead", "probe")
             assert '"input": "spin"' in await output(var, "dead", "probe", "show", seq)
-            assert "no event is quarantined at seq 9999" in await complaint(
-                var, "dead", "probe", "drop", "9999", status=4
-            )
-            assert await output(var, "dead", "probe", "drop", seq) == ""
+            failed = await output(var, "dead", "probe", "retry", seq, status=3)
+            assert failed.startswith(f"seq {seq} as connection probe/2: failed again")
+            assert len(await objects(var, "dead", "probe")) == 1
+            component.write_bytes(build("echo").read_bytes())
+            await output(var, "reload")
+            handled = await output(var, "dead", "probe", "retry", seq)
+            assert handled == f"seq {seq} as connection probe/3: handled, 1 reply; put aside\n"
             assert await output(var, "dead", "probe") == "nothing is quarantined\n"
-            assert seq in await output(var, "dead", "probe", "--all")
+            assert "spin" in await output(var, "dead", "probe", "--all")
+            await output(var, "dead", "probe", "drop", seq)
+            for wrong in (["show", "9999"], ["drop", "9999"], ["retry", "9999"]):
+                said = await complaint(var, "dead", "probe", *wrong, status=4)
+                assert "no event is quarantined at seq 9999" in said
+            assert "needs a SEQ" in await complaint(var, "dead", "probe", "drop", status=2)
             assert "verified" in await output(var, "chain", "verify", "probe")
 
     trio.run(main)

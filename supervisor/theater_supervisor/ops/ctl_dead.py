@@ -130,7 +130,8 @@ def _result_text(name: str, result: dict[str, Any]) -> str:
     where = f"seq {result['seq']} as connection {name}/{result['connection']}"
     match result["settled"]:
         case "ok":
-            return f"{where}: handled, {result['replies']} replies; put aside"
+            replies = "1 reply" if result["replies"] == 1 else f"{result['replies']} replies"
+            return f"{where}: handled, {replies}; put aside"
         case "failed":
             return f"{where}: failed again: `theaterctl logs {name}` says how"
         case _:
