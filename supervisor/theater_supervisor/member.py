@@ -77,7 +77,7 @@ class Member:
 async def open_member(configured: Configured, surroundings: Surroundings) -> AsyncIterator[Member]:
     """Open what an actor needs, and close it again at the end.
 
-    Raises VarUnusable, JournalRefused and JournalFailed.
+    Raises VarUnusable and JournalRefused.
     """
     manifest, var = configured.manifest, surroundings.var
     data, logs = var / "data" / manifest.name, var / "log"
@@ -89,14 +89,7 @@ async def open_member(configured: Configured, surroundings: Surroundings) -> Asy
         with _blaming(var):
             await trio.to_thread.run_sync(_keep_component, configured, data)
             initial_state = manifest.init_state.read_bytes() if manifest.init_state else None
-        journal = await Journal.open(
-            data / "journal.db",
-            actor=manifest.name,
-            component_sha256=configured.compiled.component_sha256,
-            initial_state=initial_state,
-            durability=manifest.journal.durability,
-            retention=_retention(manifest),
-        )
+        journal = await _open_journal(configured, data, initial_state)
         try:
             actor = Actor(_spec(manifest, configured.compiled), journal, log, surroundings.starts)
             yield Member(configured, actor, log, journal)
@@ -123,6 +116,21 @@ def _open_log(manifest: Manifest, logs: Path, surroundings: Surroundings) -> Act
         config=manifest.log,
         budget=surroundings.logs,
     )
+
+
+async def _open_journal(configured: Configured, data: Path, initial_state: bytes | None) -> Journal:
+    manifest = configured.manifest
+    try:
+        return await Journal.open(
+            data / "journal.db",
+            actor=manifest.name,
+            component_sha256=configured.compiled.component_sha256,
+            initial_state=initial_state,
+            durability=manifest.journal.durability,
+            retention=_retention(manifest),
+        )
+    except JournalFailed as error:
+        raise VarUnusable(str(error)) from error
 
 
 def _retention(manifest: Manifest) -> Retention:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
 import click
+import structlog
 import trio
 
 from theater_supervisor.app import Supervisor, new_surroundings
@@ -19,7 +20,11 @@ from theater_supervisor.ops.check import check
 from theater_supervisor.ops.eventlog import LogOptions, log_to_file, log_to_terminal
 from theater_supervisor.ops.operate import Posts, operate
 
+_EX_SOFTWARE: Final = 70
+_EX_OSERR: Final = 71
 _INTERRUPTED: Final = 130  # what shells report for SIGINT
+
+_log = structlog.get_logger()
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
@@ -60,19 +65,29 @@ Examples:
 What is kept under the --var directory:
   log/supervisor.log   what the supervisor did, one JSON object a line
   log/<actor>.log      what the actor printed and logged, and its worker's comings and goings
+  data/<actor>/        its state and history
   cache/               compiled components; can be deleted at any time
+  run/                 the lock, the control socket for theaterctl, status.json
 
 \b
 Exit status:
   0    stopped as asked, or nothing wrong with --check
   2    wrong command line
+  65   a journal belongs to another actor, or is damaged
+  69   the --admin address is taken
+  70   an error in the supervisor itself; supervisor.log has it
+  71   the operating system refuses what is needed: processes, descriptors, memory
   73   a file under the --var directory can't be made
   75   another theater-supervise uses the --var directory
-  77   this machine cannot lock workers in as [sandbox] require says
+  77   the --admin port needs a privilege, or this machine cannot lock workers in as [sandbox] require says
   78   something is wrong with the manifests; every problem is on a line of its own, as
        file: key: problem (hint)
   80   an actor with "critical = true" died too often and is held
-  130  interrupted before anything was served
+  130  interrupted while checking
+
+
+Signals: TERM and INT stop, a second one in haste; HUP reloads; USR1 opens the logs again; USR2 logs the state
+and every task. `theaterctl` does the rest.
 """
 
 
@@ -150,6 +165,18 @@ def main(
     except SupervisorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_status)
+    # The last boundary there is: whatever it is belongs in the log, too.
+    except Exception as error:
+        refused = _refusal(error)
+        _log.exception("supervisor_failed", reason=str(refused or error))
+        sys.exit(_EX_OSERR if refused else _EX_SOFTWARE)
+
+
+def _refusal(error: Exception) -> OSError | None:
+    """Return what the operating system refused, None when anything else is behind the error."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, OSError) else None
 
 
 def _make_private(var: Path) -> None:

@@ -65,7 +65,9 @@ class _Collector(Collector):
             carried = [(actor.name, count(traffic.get(actor.name, Traffic()))) for actor in actors]
             yield _counter(name, text, carried)
         lost = [(actor.name, actor.log_lines_lost) for actor in actors]
-        yield _counter("log_lines_lost", "Lines that are not in an actor's log.", lost)
+        yield _counter("log_lines_lost", "Lines that could not be written to an actor's log.", lost)
+        suppressed = [(actor.name, actor.log_lines_suppressed) for actor in actors]
+        yield _counter("log_lines_suppressed", "Lines over an actor's rate.", suppressed)
         yield from self._counted()
 
     def _handshakes(self) -> Metric:

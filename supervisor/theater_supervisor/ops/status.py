@@ -51,6 +51,7 @@ class ActorStatus:
     head: str
     next_try_s: float | None
     log_lines_lost: int
+    log_lines_suppressed: int
     note: str
 
     @property
@@ -143,6 +144,7 @@ class Observer:
             head=head.hash.hex(),
             next_try_s=lifecycle.next_try_s,
             log_lines_lost=member.log.lost_lines,
+            log_lines_suppressed=member.log.suppressed_lines,
             note=_note(member),
         )
 
