@@ -3,7 +3,6 @@
 The commands are in modules of their own; nothing here prints or ends anything.
 """
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -11,18 +10,12 @@ from typing import Final, TypeVar
 import click
 
 from theater_protocol.messages import HASH_BYTES
-from theater_supervisor.errors import SupervisorError
 from theater_supervisor.manifest_tables import Limits
+from theater_supervisor.ops.names import choose
 
 _DEFAULTS: Final = Limits()
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
-
-
-class UnknownActor(SupervisorError):
-    """There is no actor of that name under the var directory."""
-
-    exit_status = 4
 
 
 def with_actor(command: _Command) -> _Command:
@@ -55,17 +48,12 @@ def with_limits(command: _Command) -> _Command:
 
 
 def find_actor(context: click.Context, _param: click.Parameter, name: str) -> Path:
-    """Return the directory of an actor's data. Raises UnknownActor, with what may have been meant."""
+    """Return the directory of an actor's data. Raises UnknownName, with what may have been meant."""
     var: Path = context.find_root().params["var"]
     data = var / "data"
     names = sorted(entry.name for entry in data.iterdir() if entry.is_dir()) if data.is_dir() else []
-    if name in names:
-        return data / name
-    if not names:
-        raise UnknownActor(f"no actor named {name!r}: there is none in {data}: name the supervisor's --var")
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-    raise UnknownActor(f"no actor named {name!r} in {data}: {hint}")
+    (found,) = choose([name], names, f" in {data}")
+    return data / found
 
 
 def read_hash(_context: click.Context, _param: click.Parameter, text: str | None) -> bytes | None:

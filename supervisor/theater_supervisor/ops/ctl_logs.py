@@ -70,7 +70,7 @@ def logs(
     Reads the files, rotated ones too, whether or not the supervisor runs.
     """
     known = log_names(var)
-    chosen = choose(names, known, f" has a log in {var / 'log'}")
+    chosen = choose(names, known, f" with a log in {var / 'log'}")
     if not names:
         chosen = [name for name in chosen if name != "supervisor"]
     paths = {name: log_path(var, name) for name in chosen}

@@ -15,16 +15,18 @@ class UnknownName(SupervisorError):
 def choose(names: Sequence[str], known: Collection[str], where: str = "") -> list[str]:
     """Return these names without repetition, all that are known when none is given.
 
-    Raises UnknownName for the first that is not known, with the nearest one.
+    Raises UnknownName for the first that is not known, with the nearest one; `where` says where it was looked
+    for, as in " in var/data".
     """
     for name in names:
         if name not in known:
-            raise UnknownName(f"no actor named {name!r}{where}: {_hint(name, known)}")
+            raise UnknownName(f"no actor named {name!r}{_why(name, known, where)}")
     return list(dict.fromkeys(names)) or sorted(known)
 
 
-def _hint(name: str, known: Collection[str]) -> str:
+def _why(name: str, known: Collection[str], where: str) -> str:
     if not known:
-        return "there is none: name the supervisor's --var"
+        return f": there is none{where}: name the supervisor's --var"
     near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+    return f"{where}: {hint}"
