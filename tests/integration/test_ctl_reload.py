@@ -156,6 +156,27 @@ def test_nothing_changes_when_anything_is_wrong(tmp_path: Path) -> None:
     run(tmp_path, scenario, "echo")
 
 
+def test_an_actor_that_cannot_be_opened_is_not_added(tmp_path: Path) -> None:
+    """A journal that is none: the reload is refused with its status, ports are free again, all runs on."""
+
+    async def scenario(running: Running) -> None:
+        var = running.var
+        journal = var / "data" / "newcomer" / "journal.db"
+        journal.parent.mkdir()
+        journal.write_bytes(b"not a database" * 100)
+        write_manifest(tmp_path, "newcomer", "echo")
+        write_manifest(tmp_path, "echo", "echo", "[limits]\nmemory_mib = 64")
+        assert "journal.db: damaged: " in await complaint(var, "reload", status=65)
+        assert [one["name"] for one in (await objects(var, "status"))["actors"]] == ["echo"]
+        assert len(running.worker_pids("echo")) == 1
+        journal.unlink()
+        assert await output(var, "reload") == "+ newcomer\n~ echo (limits)\n"
+        async with client(await url_of(running, "newcomer")) as connection:
+            assert await ask(connection, "hello") == "hello"
+
+    run(tmp_path, scenario, "echo")
+
+
 def test_a_handler_moves_without_its_clients_noticing(tmp_path: Path) -> None:
     """Another path, port and bound: the new place is served, the old one is not, who is there stays."""
 
