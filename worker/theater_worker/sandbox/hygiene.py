@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from theater_worker.sandbox.kernel import architecture, prctl, syscall
+from theater_worker.sandbox.kernel import architecture, forbid_new_privileges, prctl, syscall
 
 # Sacrificed before anything else of the machine when its memory runs out; the supervisor replaces it.
 _OOM_SCORE: Final = 800
@@ -25,7 +25,6 @@ _MAX_COMPILER_CPU_S: Final = 1800
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
-_PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION: Final = 0x20080522
 
@@ -49,7 +48,7 @@ def tidy_up() -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
         prctl(_PR_SET_DUMPABLE, 0)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        forbid_new_privileges()
 
 
 def bound_compiler() -> None:
@@ -63,7 +62,7 @@ def bound_compiler() -> None:
     _limit(resource.RLIMIT_FSIZE, _MAX_COMPILED_BYTES)
     if sys.platform == "linux":
         _limit(resource.RLIMIT_DATA, _MAX_COMPILER_BYTES)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        forbid_new_privileges()
 
 
 def bound_memory(guest_bytes: int) -> None:

@@ -8,12 +8,11 @@ import ctypes
 import os
 from typing import Final
 
-from theater_worker.sandbox.kernel import architecture, prctl, syscall
+from theater_worker.sandbox.kernel import architecture, forbid_new_privileges, syscall
 
 _CREATE_RULESET: Final = 444  # both architectures have the same numbers
 _RESTRICT_SELF: Final = 446
 _ASK_VERSION: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 # By ABI: how many rights on files there are, then on TCP ports, then scopes.
 _RIGHTS: Final = {
@@ -45,7 +44,7 @@ def deny_all() -> bool:
     rights = (ctypes.c_uint64 * len(counts))(*((1 << count) - 1 for count in counts))
     # An older kernel knows a shorter struct and takes a longer one if the rest is zero.
     try:
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        forbid_new_privileges()
         ruleset_fd = syscall(_CREATE_RULESET, ctypes.byref(rights), ctypes.sizeof(rights), 0)
         syscall(_RESTRICT_SELF, ruleset_fd, 0)
     except OSError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from theater_worker.sandbox.kernel import Architecture, architecture, prctl, syscall
+from theater_worker.sandbox.kernel import Architecture, architecture, forbid_new_privileges, syscall
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,6 @@ _SET_MODE_FILTER: Final = 1
 _FLAG_TSYNC: Final = 1
 _KILL_PROCESS: Final = 0x80000000
 _ALLOW: Final = 0x7FFF0000
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 _LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
@@ -131,7 +130,7 @@ def install(read_fd: int, write_fds: tuple[int, ...]) -> bool:
     program = assemble(allowed(read_fd, write_fds, os.getpid()), machine)
     packed = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     try:
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        forbid_new_privileges()
         # With TSYNC the result is the id of a thread that could not be held, which none may be.
         filter_ = ctypes.byref(_Program(len(program), packed))
         return syscall(_SECCOMP[machine], _SET_MODE_FILTER, _FLAG_TSYNC, filter_) == 0
