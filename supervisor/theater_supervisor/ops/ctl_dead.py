@@ -17,7 +17,7 @@ from theater_supervisor.journal.reader import quarantined
 from theater_supervisor.ops.answers import take
 from theater_supervisor.ops.arguments import with_actor, with_json
 from theater_supervisor.ops.chain_json import transition_object
-from theater_supervisor.ops.chain_text import transition_line
+from theater_supervisor.ops.chain_text import HEADING, transition_line
 from theater_supervisor.ops.client import ask
 from theater_supervisor.ops.files import write_atomically
 from theater_supervisor.ops.tables import print_json
@@ -107,10 +107,9 @@ def _list(events: list[Transition], as_json: bool) -> None:
     if as_json:
         print_json([transition_object(_hash(event), event) for event in events])
         return
+    click.echo(HEADING if events else "nothing is quarantined")
     for event in events:
         click.echo(transition_line(_hash(event), event))
-    if not events:
-        click.echo("nothing is quarantined")
 
 
 def _retry(var: Path, name: str, seqs: tuple[int, ...], aside: PutAside, as_json: bool) -> None:
