@@ -256,3 +256,24 @@ def test_a_failing_init_is_told_and_tried_again(tmp_path: Path) -> None:
         await running.logged("bad-lobby", "init failed")
 
     run(tmp_path, scenario)
+
+
+def test_a_guest_that_never_gives_memory_back_is_renewed_in_time(tmp_path: Path) -> None:
+    """Its worker is replaced between two events before the memory limit would stop it in one."""
+    state = tmp_path / "state"
+    state.write_bytes(bytes(1 << 20))
+    write_manifest(tmp_path, "touch", "touch_python", "[limits]\nmemory_mib = 256")
+    manifest = tmp_path / "manifests" / "touch.toml"
+    manifest.write_text(f'init_state = "{state}"\n{manifest.read_text()}')
+
+    async def scenario(running: Running) -> None:
+        async with client(running.urls["touch"]) as connection:
+            for _ in range(300):
+                await connection.send_message("x")
+                await trio.sleep(1 / 30)
+            await running.next_worker("touch", after=1)
+            assert connection.closed is None
+        log = await running.logged("touch", "to be renewed")
+        assert "trap" not in log
+
+    run(tmp_path, scenario)

@@ -37,6 +37,7 @@ from theater_supervisor.actor.transition import check_bounds, committable
 from theater_supervisor.journal.store import JournalFailed
 
 MEMORY_CHECK_S = 2.0
+RENEWAL_SHARE = 0.6
 
 # Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
 _LOG_BYTES = 16384
@@ -78,6 +79,7 @@ class Incarnation:
         self._containment = spec.containment
         self._over_memory: MemoryExceeded | None = None
         self._out_of_memory = OutOfMemoryCounter()
+        self._renewal_bytes = start.limits.memory_bytes * RENEWAL_SHARE
         self._stopping: Literal["no", "drained", "now"] = "no"
         self._stop_sent = False
         self._ready_at_s: float | None = None
@@ -247,15 +249,25 @@ class Incarnation:
         self._patience.cancel()
 
     async def _watch_memory(self, process: WorkerProcess) -> None:
-        """End a worker that has grown over its limit: when it has answered, or at twice the limit at once."""
+        """End a worker that has grown over its limit: when it has answered, or at twice the limit at once.
+
+        One that has grown a lot towards it is renewed in good time: some guests never give back what they are
+        given with an event, and would trap in the middle of one.
+        """
         limit = self._containment.rss_bytes
-        while limit is not None:
+        began = resident_bytes(process.pid)
+        while limit is not None and began is not None:
             await trio.sleep(MEMORY_CHECK_S)
             used = resident_bytes(process.pid)
-            if used is not None and used > limit:
+            if used is None:
+                continue
+            if used > limit:
                 self._over_memory = MemoryExceeded(used, limit)
                 self.stop(drain=False)
-            if used is not None and used > 2 * limit:
+            elif self._stopping == "no" and used - began > self._renewal_bytes:
+                self._log.mark(self._number, f"to be renewed: it has grown by {(used - began) >> 20} MiB")
+                self.stop(drain=False)
+            if used > 2 * limit:
                 self._patience.cancel()
 
     async def _await_exit(self, process: WorkerProcess, verdict: ExitClass | None) -> None:
