@@ -48,7 +48,7 @@ NO_ACTOR = {
         "wrongtype",
         "exports ntwk:theater/websocket-server handle-message as func",
     ),
-    "an import nobody provides": ("badimport", "imports acme:shop/till, which is not provided"),
+    "an import nobody provides": ("badimport", "imports acme:shop/till ring, which is not provided"),
 }
 
 
