@@ -13,7 +13,8 @@ run: .venv/installed
 	$(BIN)/theater-supervise manifests
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/python -m tests.components
+	$(BIN)/pytest -q -n 4 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
