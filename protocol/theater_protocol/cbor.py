@@ -69,7 +69,8 @@ def decode(data: bytes) -> object:
 def check_item_count(data: memoryview, max_items: int) -> None:
     """Check how many items there are in `data`, before they are decoded.
 
-    One byte can become an object of sixty. Counts heads, RFC 8949 section 3; what is malformed is left to the decoder. Raises RemoteProtocolError.
+    One byte can become an object of sixty. Counts heads, RFC 8949 section 3; what is malformed is left to the
+    decoder. Raises RemoteProtocolError.
     """
     if len(data) <= max_items:
         return

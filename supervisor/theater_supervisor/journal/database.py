@@ -78,20 +78,35 @@ class Database:
         Raises LocalProtocolError for entries that cannot follow the chain (nothing is written then), and
         JournalFailed.
         """
-        if self._connection is None or self._failed:
-            raise JournalFailed(f"the journal {self.path} has not recovered from its last failure")
-        if not entries:
-            return
+        self.finish(self.stage(entries, update))
+
+    def stage(self, entries: Sequence[Entry], update: Changed | Unchanged) -> Contents:
+        """Begin a transaction and put the batch into it; return the contents to `finish` it with.
+
+        Waits for the disk only where a page is to be read. Raises what `commit` does.
+        """
+        connection = self._usable()
         before = self.contents
         after, rows = link(before, entries, update)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            write_batch(self._connection, before, after, entries, rows, update)
-            after = self._keep(self._connection, after)
-            self._connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+            write_batch(connection, before, after, entries, rows, update)
+            return self._keep(connection, after)
+        except apsw.Error as exc:
+            raise self._abandon(exc, "writing") from exc
+
+    def finish(self, after: Contents) -> None:
+        """Make what was staged durable: here is where the disk is waited for. Raises JournalFailed."""
+        try:
+            self._usable().execute("COMMIT")
         except apsw.Error as exc:
             raise self._abandon(exc, "writing") from exc
         self.contents = after
+
+    def _usable(self) -> apsw.Connection:
+        if self._connection is None or self._failed:
+            raise JournalFailed(f"the journal {self.path} has not recovered from its last failure")
+        return self._connection
 
     def recover(self) -> None:
         """Make what was acknowledged last the whole content again, on a fresh connection.

@@ -1,7 +1,7 @@
-"""Where a commit runs: at once on the event loop while that is quick, else in a thread.
+"""Where a commit waits for the disk: on the event loop while that is quick, else in a thread.
 
-A thread costs a commit 120 us of waiting, twice a small commit's own time without a sync. Pure: times are
-handed in. One Pace is shared by all journals, for it is one event loop that they hold up.
+A thread costs 120 us, which is more than a small commit without a sync takes. Pure: times are handed in. One
+Pace is shared by all journals, for it is one event loop that they hold up.
 """
 
 from typing import Final
@@ -27,12 +27,11 @@ class Pace:
         self._budget_s = _BURST_S
         self._seen_s = 0.0
 
-    def allows(self, entries: int, state_bytes: int, now_s: float) -> bool:
+    def allows(self, entries: int, now_s: float) -> bool:
         """Say whether a commit of this size may hold up the event loop now."""
         self._budget_s = min(_BURST_S, self._budget_s + (now_s - self._seen_s) * _SHARE)
         self._seen_s = now_s
-        small = entries <= QUICK_ENTRIES and state_bytes <= QUICK_STATE_BYTES
-        return small and self._budget_s > 0 and self._usual_s < QUICK_S
+        return entries <= QUICK_ENTRIES and self._budget_s > 0 and self._usual_s < QUICK_S
 
     def used(self, entries: int, took_s: float, *, on_loop: bool) -> None:
         """Take note of a commit that took `took_s`."""

@@ -16,7 +16,7 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
-from theater_supervisor.journal.pace import Pace
+from theater_supervisor.journal.pace import QUICK_STATE_BYTES, Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.schema import Durability
 
@@ -122,11 +122,19 @@ class Journal:
         ok changes the state, and never kind instance. Raises JournalFailed when the disk fails: then nothing
         of the batch was acknowledged and `recover` must come before the next commit.
         """
+        if not entries:
+            return
         changed = len(state.state or b"") if isinstance(state, Changed) else 0
-        is_free = self._limiter.borrowed_tokens == 0
-        on_loop = is_free and self._pace.allows(len(entries), changed, time.monotonic())
-        work = partial(self._timed_commit, entries, state)
-        took_s = work() if on_loop else await self._run(work)
+        if self._limiter.borrowed_tokens or changed > QUICK_STATE_BYTES:
+            await self._run(partial(self._database.commit, entries, state))
+            return
+        # Only the sync goes to a thread: there, each statement would wait for the event loop to let go of the
+        # interpreter, which under load takes longer than all of them.
+        begun_s = time.monotonic()
+        after = self._database.stage(entries, state)
+        on_loop = self._pace.allows(len(entries), begun_s)
+        finish = partial(self._timed_finish, after)
+        took_s = finish() if on_loop else await self._run(finish)
         self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:
@@ -152,9 +160,9 @@ class Journal:
     def _contents(self) -> Contents:
         return self._database.contents
 
-    def _timed_commit(self, entries: Sequence[Entry], state: Changed | Unchanged) -> float:
+    def _timed_finish(self, after: Contents) -> float:
         begun_s = time.monotonic()
-        self._database.commit(entries, state)
+        self._database.finish(after)
         return time.monotonic() - begun_s
 
     async def _run(self, work: Callable[[], _T]) -> _T:

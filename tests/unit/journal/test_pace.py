@@ -1,19 +1,16 @@
 """Where a commit runs: quick ones on the event loop, within bounds, everything else in a thread."""
 
-import pytest
-
-from theater_supervisor.journal.pace import QUICK_ENTRIES, QUICK_S, QUICK_STATE_BYTES, Pace
+from theater_supervisor.journal.pace import QUICK_ENTRIES, QUICK_S, Pace
 
 
 def test_a_small_commit_runs_on_the_loop() -> None:
     """An idle supervisor on a quick disk answers without a thread."""
-    assert Pace().allows(QUICK_ENTRIES, QUICK_STATE_BYTES, now_s=1.0)
+    assert Pace().allows(QUICK_ENTRIES, now_s=1.0)
 
 
-@pytest.mark.parametrize(("entries", "state_bytes"), [(QUICK_ENTRIES + 1, 0), (1, QUICK_STATE_BYTES + 1)])
-def test_a_large_commit_runs_in_a_thread(entries: int, state_bytes: int) -> None:
+def test_a_large_commit_runs_in_a_thread() -> None:
     """Work that would hold up the others is never done on the loop."""
-    assert not Pace().allows(entries, state_bytes, now_s=1.0)
+    assert not Pace().allows(QUICK_ENTRIES + 1, now_s=1.0)
 
 
 def test_the_loop_is_held_up_for_half_of_its_time_at_most() -> None:
@@ -21,7 +18,7 @@ def test_the_loop_is_held_up_for_half_of_its_time_at_most() -> None:
     pace = Pace()
     now_s, on_loop_s = 0.0, 0.0
     while now_s < 10.0:
-        if pace.allows(1, 0, now_s):
+        if pace.allows(1, now_s):
             pace.used(1, 0.0004, on_loop=True)
             on_loop_s += 0.0004
         now_s += 0.0004
@@ -31,9 +28,9 @@ def test_the_loop_is_held_up_for_half_of_its_time_at_most() -> None:
 def test_a_slow_disk_is_left_to_threads_until_it_is_quick_again() -> None:
     """One stall is enough to leave the loop; quick commits in threads lead back."""
     pace = Pace()
-    assert pace.allows(1, 0, now_s=1.0)
+    assert pace.allows(1, now_s=1.0)
     pace.used(1, 0.030, on_loop=True)
-    assert not pace.allows(1, 0, now_s=100.0)
+    assert not pace.allows(1, now_s=100.0)
     for _ in range(20):
         pace.used(1, QUICK_S / 4, on_loop=False)
-    assert pace.allows(1, 0, now_s=101.0)
+    assert pace.allows(1, now_s=101.0)
