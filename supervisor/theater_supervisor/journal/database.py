@@ -78,7 +78,8 @@ class Database:
         Raises LocalProtocolError for entries that cannot follow the chain (nothing is written then), and
         JournalFailed.
         """
-        self.finish(self.stage(entries, update))
+        if entries:
+            self.finish(self.stage(entries, update))
 
     def stage(self, entries: Sequence[Entry], update: Changed | Unchanged) -> Contents:
         """Begin a transaction and put the batch into it; return the contents to `finish` it with.

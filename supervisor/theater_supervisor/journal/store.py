@@ -122,6 +122,7 @@ class Journal:
         ok changes the state, and never kind instance. Raises JournalFailed when the disk fails: then nothing
         of the batch was acknowledged and `recover` must come before the next commit.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
         if not entries:
             return
         changed = len(state.state or b"") if isinstance(state, Changed) else 0
@@ -134,7 +135,8 @@ class Journal:
         after = self._database.stage(entries, state)
         on_loop = self._pace.allows(len(entries), begun_s)
         finish = partial(self._timed_finish, after)
-        took_s = finish() if on_loop else await self._run(finish)
+        with trio.CancelScope(shield=True):  # what is staged has begun
+            took_s = finish() if on_loop else await self._run(finish)
         self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:
