@@ -14,7 +14,7 @@ run: .venv/installed
 
 test: check
 	$(BIN)/python -m tests.components
-	$(BIN)/pytest -q -n 4 --dist loadfile
+	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
