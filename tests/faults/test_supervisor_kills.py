@@ -49,7 +49,9 @@ async def one_life(directory: Path, number: int, lasts_s: float, seen: list[str]
             await trio.sleep(lasts_s)
             running.process.kill()
             await running.process.wait()
-        await no_worker_left(running)
+            await no_worker_left(running)
+            # What was on its way has arrived; a client whose handshake was cut off would wait for ever.
+            nursery.cancel_scope.cancel()
 
 
 async def no_worker_left(running: Running) -> None:

@@ -108,8 +108,11 @@ async def open_control(var: Path, respond: Responder) -> AsyncIterator[ControlSo
     path = (var / SOCKET).absolute()
     try:
         path.parent.chmod(0o700)
-        path.unlink(missing_ok=True)
-        sock = await _bind(path)
+        # It gets its name when it listens, so that whoever finds it is answered.
+        unnamed = path.with_suffix(".new")
+        unnamed.unlink(missing_ok=True)
+        sock = await _bind(unnamed)
+        unnamed.rename(path)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise VarUnusable.of(error, var) from error
