@@ -42,16 +42,15 @@ async def talk(url: str, name: str, seen: list[str]) -> None:
 
 async def one_life(directory: Path, number: int, lasts_s: float, seen: list[str]) -> None:
     """Start, load, kill -9; assert that no worker is left after 2 s."""
-    async with supervisor(directory, "--log-level", "warning") as running:
-        async with trio.open_nursery() as nursery:
-            for each in range(CLIENTS):
-                nursery.start_soon(talk, running.urls["counter"], f"life{number}-client{each}", seen)
-            await trio.sleep(lasts_s)
-            running.process.kill()
-            await running.process.wait()
-            await no_worker_left(running)
-            # What was on its way has arrived; a client whose handshake was cut off would wait for ever.
-            nursery.cancel_scope.cancel()
+    async with supervisor(directory, "--log-level", "warning") as running, trio.open_nursery() as nursery:
+        for each in range(CLIENTS):
+            nursery.start_soon(talk, running.urls["counter"], f"life{number}-client{each}", seen)
+        await trio.sleep(lasts_s)
+        running.process.kill()
+        await running.process.wait()
+        await no_worker_left(running)
+        # What was on its way has arrived; a client whose handshake was cut off would wait for ever.
+        nursery.cancel_scope.cancel()
 
 
 async def no_worker_left(running: Running) -> None:
