@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 import apsw
+import trio
 
+from theater_supervisor.actor.containment import probe_sandbox
 from theater_supervisor.journal import schema
 
 Verdict = Literal["ok", "warning", "failure"]
@@ -27,6 +29,7 @@ _MIN_FILES: Final = 4096
 _MIN_FREE_BYTES: Final = 256 * 1024 * 1024
 _GIB: Final = 1024**3
 _WORKER_S: Final = 60.0
+_FULL_SANDBOX: Final = 2
 _LOOSE: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -70,6 +73,17 @@ def check_worker(_var: Path) -> Finding:
         last_words = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         return Finding("wasmtime", "failure", last_words, "install theater-supervise again")
     return Finding("wasmtime", "ok", f"{done.stdout.strip()} in a worker process")
+
+
+def check_sandbox(_var: Path) -> Finding:
+    """How much of the sandbox workers can lock themselves into here."""
+    report = trio.run(probe_sandbox)
+    landlock = f"Landlock ABI {report.landlock_abi}" if report.landlock_abi else "no Landlock"
+    what = f"level {report.level}: {'seccomp' if report.seccomp else 'no seccomp'}, {landlock}"
+    if report.level < _FULL_SANDBOX:
+        hint = "use a Linux kernel from 5.13 on with Landlock among its LSMs, on x86_64 or aarch64"
+        return Finding("sandbox", "warning", what, hint)
+    return Finding("sandbox", "ok", what)
 
 
 def check_sqlite(var: Path) -> Finding:
@@ -133,6 +147,7 @@ def check_space(var: Path) -> Finding:
 CHECKS: Final[tuple[Callable[[Path], Finding], ...]] = (
     check_python,
     check_worker,
+    check_sandbox,
     check_sqlite,
     check_files,
     check_processes,

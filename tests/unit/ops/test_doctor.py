@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from theater_supervisor.actor.containment import SandboxReport
 from theater_supervisor.ops import doctor
 
 
@@ -36,6 +37,18 @@ def test_a_worker_that_cannot_run_is_a_failure(tmp_path: Path, monkeypatch: pyte
     lame.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(lame))
     assert doctor.check_worker(tmp_path).what == "ModuleNotFoundError: no wasmtime"
+
+
+def test_a_machine_without_the_sandbox_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is named, and what would have it."""
+
+    async def nothing() -> SandboxReport:
+        return SandboxReport(level=0, seccomp=False, landlock_abi=0, architecture=None)
+
+    monkeypatch.setattr(doctor, "probe_sandbox", nothing)
+    finding = doctor.check_sandbox(tmp_path)
+    assert (finding.verdict, finding.what) == ("warning", "level 0: no seccomp, no Landlock")
+    assert "kernel" in finding.hint
 
 
 def test_few_open_files_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
