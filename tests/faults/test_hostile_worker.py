@@ -37,7 +37,8 @@ from theater_worker import __main__ as worker
 from theater_worker.component import ActorComponent
 call, kept = ActorComponent.call, []
 def leaking(self, *event):
-    if len(kept) * LEAK < 600:  # more would run into the worker's own bound, and end it before it is looked at
+    # More would run into the worker's own bound, and end it before anyone has looked.
+    if len(kept) * LEAK < 600:
         kept.append(b"x" * (LEAK << 20))
     return call(self, *event)
 ActorComponent.call = leaking
