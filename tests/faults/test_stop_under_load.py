@@ -53,6 +53,12 @@ async def press(url: str, name: str, seen: list[str], codes: list[int]) -> None:
             await trio.sleep_forever()  # `receive` ends it
 
 
+def answered(seen: list[str], number: int) -> set[str]:
+    """Which clients of this life have had a reply, so are past their handshake."""
+    names = {reply.split(" ")[1].rpartition("-")[0] for reply in seen}
+    return {name for name in names if name.startswith(f"life{number}-")}
+
+
 async def one_life(directory: Path, number: int, lasts_s: float, seen: list[str]) -> None:
     """Start, let clients press, send SIGTERM; assert how it ends for them and for the supervisor."""
     codes: list[int] = []
@@ -60,7 +66,7 @@ async def one_life(directory: Path, number: int, lasts_s: float, seen: list[str]
         for each in range(CLIENTS):
             nursery.start_soon(press, running.urls["counter"], f"life{number}-client{each}", seen, codes)
         with trio.fail_after(30):
-            while len(seen) < CLIENTS:
+            while len(answered(seen, number)) < CLIENTS:
                 await trio.sleep(0.01)
         await trio.sleep(lasts_s)
         with trio.fail_after(STOP_S):
