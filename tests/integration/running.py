@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,6 +150,35 @@ async def close_code(connection: WebSocketConnection) -> int:
                 await connection.get_message()
         except ConnectionClosed as closed:
             return closed.reason.code if closed.reason else 1006
+
+
+@contextlib.contextmanager
+def supervisor_beside(directory: Path) -> Iterator[Running]:
+    """Run a supervisor as `supervisor` does, in a thread of its own: for tests that share one."""
+    ready, tokens, stop = queue.SimpleQueue[Running | None](), list[trio.lowlevel.TrioToken](), trio.Event()
+
+    async def serve() -> None:
+        tokens.append(trio.lowlevel.current_trio_token())
+        async with supervisor(directory) as running:
+            ready.put(running)
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            trio.run(serve)
+        finally:
+            ready.put(None)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    running = ready.get(timeout=PATIENCE_S)
+    assert running is not None, "the supervisor did not start"
+    try:
+        yield running
+    finally:
+        tokens[0].run_sync_soon(stop.set)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def share_cache(var: Path) -> None:

@@ -1,82 +1,55 @@
-"""The rules of RFC 6455 (and RFC 7692), case by case, through one running gateway with an echo behind it.
+"""The rules of RFC 6455 (and RFC 7692), case by case, through one real supervisor that serves an echo actor.
 
 Autobahn|Testsuite's case groups are the map: its numbers are in the ids. Each case is what a client sends and
-what it has to get; a close code ends it. One gateway, in a thread of its own, serves all of them.
+what it has to get; a close code ends it. All cases share the supervisor, so each one also shows that the ones
+before it did no harm.
 """
 
 import itertools
-import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from tests.integration.gateway_rig import (
-    BINARY,
-    CLOSE,
-    LOCAL,
-    PING,
-    PONG,
-    TEXT,
-    FakeService,
-    RawClient,
-    frame,
-    request,
-)
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.limits import ConnectionLimits
-from theater_supervisor.gateway.listener import Gateway, bind
-from theater_supervisor.gateway.routes import Route
+from tests.integration.gateway_rig import BINARY, CLOSE, PING, PONG, TEXT, RawClient, frame, request
+from tests.integration.running import supervisor_beside, write_manifest
 
 CONTINUATION = 0
 MIB = 1024 * 1024
+PATIENCE_S = 60
 Expected = str | bytes | Ping | Pong | int | None
-
-
-class Echo(FakeService):
-    """Echoes, and keeps nothing of the large messages."""
-
-    def _note(self, connection: int, kind: str, payload: object) -> None:
-        self._wake()
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent, chopped into writes of `chop` bytes, and what comes: messages, pongs, a close code."""
+    """What is sent, chopped into writes of `chop` bytes, and what comes: messages, pongs, a close code.
+
+    `then` is sent when everything but the close code has come: who breaks a rule isn't owed what the actor
+    has not answered yet.
+    """
 
     sent: bytes
     expected: tuple[Expected, ...]
     chop: int = 0
+    then: bytes = b""
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """The port of a gateway that serves an echo with compression on and 16 MiB messages."""
-    ready, ports = threading.Event(), list[int]()
-    stop = trio.CancelScope()
-    token: list[trio.lowlevel.TrioToken] = []
-
-    async def serve() -> None:
-        limits = ConnectionLimits(max_message_bytes=16 * MIB, close_timeout_s=1, linger_s=1)
-        gateway = Gateway([Route(*LOCAL, "/", 100, Echo(), limits, AccessRules(compression=True))])
-        with stop:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
-                ports.append(gateway.addresses()[LOCAL][0][1])
-                token.append(trio.lowlevel.current_trio_token())
-                ready.set()
-
-    thread = threading.Thread(target=trio.run, args=(serve,))
-    thread.start()
-    assert ready.wait(10)
-    yield ports[0]
-    token[0].run_sync_soon(stop.cancel)
-    thread.join(10)
-    assert not thread.is_alive()
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an echo actor with compression on and 16 MiB messages."""
+    directory = tmp_path_factory.mktemp("rfc6455")
+    journal = "[journal]\nkeep_events = 20"  # messages of 16 MiB, twice each
+    write_manifest(directory, "echo", "echo", journal, compression=True, max_message_size=16 * MIB)
+    with supervisor_beside(directory) as running:
+        port = urlsplit(running.urls["echo"]).port
+        assert port is not None
+        yield port
+        assert not [event for event in running.events() if event["level"] in ("error", "critical")]
 
 
 async def connect(port: int, extra: bytes = b"") -> tuple[RawClient, bytes]:
@@ -108,26 +81,34 @@ async def play(port: int, case: Case) -> None:
     """Send and compare; at the end close, or see that the server has closed."""
     client, _ = await connect(port)
     closed = bool(case.expected) and isinstance(case.expected[-1], int | None)
-    with trio.fail_after(20):
+    before = case.expected[:-1] if case.then else case.expected
+    with trio.fail_after(PATIENCE_S):
         async with client.stream:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(send_chopped, client, case)
-                for expected in case.expected:
-                    assert await message(client) == expected
-                if closed:
-                    assert await client.rest() == b""
-            if not closed:
+            await exchange(client, case.sent, case.chop, before)
+            if case.then:
+                await exchange(client, case.then, case.chop, case.expected[-1:])
+            if closed:
+                assert await client.rest() == b""
+            else:
                 await client.send(frame(CLOSE, b"\x03\xe8"))
                 assert await message(client) == 1000
 
 
-async def send_chopped(client: RawClient, case: Case) -> None:
-    """Send it in as many writes as the case wants."""
-    step = case.chop or max(1, len(case.sent))
+async def exchange(client: RawClient, sent: bytes, chop: int, replies: tuple[Expected, ...]) -> None:
+    """Send and, meanwhile, get what is expected."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send_chopped, client, sent, chop)
+        for expected in replies:
+            assert await message(client) == expected
+
+
+async def send_chopped(client: RawClient, sent: bytes, chop: int) -> None:
+    """Send it in writes of `chop` bytes, or in one."""
+    step = chop or max(1, len(sent))
     try:
-        for at in range(0, len(case.sent), step):
-            await client.send(case.sent[at : at + step])
-            if case.chop:
+        for at in range(0, len(sent), step):
+            await client.send(sent[at : at + step])
+            if chop:
                 await trio.lowlevel.checkpoint()
     except trio.BrokenResourceError:
         pass  # the server has closed: what it said is compared
@@ -185,13 +166,13 @@ for rsv, opcode in itertools.product(range(1, 8), (TEXT, BINARY, PING, PONG, CLO
     if rsv == 4 and opcode in (TEXT, BINARY):
         continue  # that is a compressed message, once compression is agreed on; without, see below
     CASES[f"3-rsv-{rsv}-opcode-{opcode}"] = Case(
-        frame(TEXT, b"good") + frame(opcode, b"\x03\xe8", rsv=rsv), ("good", 1002)
+        frame(TEXT, b"good"), ("good", 1002), then=frame(opcode, b"\x03\xe8", rsv=rsv)
     )
 CASES["3-rsv-4-without-compression-text"] = Case(frame(TEXT, b"x", rsv=4), (1002,))
 CASES["3-rsv-4-without-compression-binary"] = Case(frame(BINARY, b"x", rsv=4), (1002,))
 for opcode, payload, chop in itertools.product((*range(3, 8), *range(11, 16)), (b"", b"reserved"), (0, 1)):
     CASES[f"4-opcode-{opcode}-{len(payload)}-chopped-{chop}"] = Case(
-        frame(TEXT, b"good") + frame(opcode, payload), ("good", 1002), chop
+        frame(TEXT, b"good"), ("good", 1002), chop, frame(opcode, payload)
     )
 
 # 5: fragmentation.
@@ -212,7 +193,7 @@ for fin, then, chop in itertools.product((True, False), (b"", frame(TEXT, b"afte
         frame(CONTINUATION, b"x", fin=fin) + then, (1002,), chop
     )
     CASES[f"5-continuation-after-the-end-fin-{fin}-{len(then)}-chopped-{chop}"] = Case(
-        fragments(TEXT, b"a", b"b") + frame(CONTINUATION, b"x", fin=fin) + then, ("ab", 1002), chop
+        fragments(TEXT, b"a", b"b"), ("ab", 1002), chop, frame(CONTINUATION, b"x", fin=fin) + then
     )
 for first, second in itertools.product(NAMES, NAMES):
     CASES[f"5-{NAMES[second]}-within-{NAMES[first]}"] = Case(
@@ -308,6 +289,15 @@ for kind, piece in itertools.product(NAMES, (64, 256, 1024, 65536)):
 for kind, chop in itertools.product(NAMES, (64, 512, 4096)):
     payload = b"0123456789abcdef" * (128 * 1024 // 16)
     CASES[f"9-{NAMES[kind]}-chopped-{chop}"] = Case(frame(kind, payload), (echoed(kind, payload),), chop)
+for kind, cut in itertools.product(NAMES, (64 * 1024, 4 * MIB)):
+    payload = b"0123456789abcdef" * MIB
+    pieces = [payload[at : at + cut] for at in range(0, len(payload), cut)]
+    CASES[f"9-{NAMES[kind]}-{len(payload)}-in-fragments-of-{cut}"] = Case(
+        fragments(kind, *pieces), (echoed(kind, payload),)
+    )
+    CASES[f"9-{NAMES[kind]}-{len(payload)}-chopped-{cut}"] = Case(
+        frame(kind, payload), (echoed(kind, payload),), cut
+    )
 for kind in NAMES:
     CASES[f"9-{NAMES[kind]}-too-big"] = Case(frame(kind, b"x" * (16 * MIB + 1)), (1009,))
 
@@ -385,7 +375,7 @@ def test_compressed_messages_are_echoed(offer: str, payload: str, cut: str, port
         assert b"permessage-deflate" in head
         inflate = zlib.decompressobj(-15)
         stream = zlib.compressobj(6, zlib.DEFLATED, -bits)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             async with client.stream:
                 for _ in range(3):
                     if "no_context" in parameters:
@@ -444,7 +434,7 @@ def test_broken_compression_is_answered_with_its_code(case: str, port: int) -> N
 
     async def main() -> None:
         client, _ = await connect(port, b"Sec-WebSocket-Extensions: permessage-deflate\r\n")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             async with client.stream:
                 await client.send(sent)
                 assert (await client.close_frame()).code == code
