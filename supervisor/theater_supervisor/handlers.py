@@ -4,6 +4,7 @@ Secrets are read here, before anything is bound to them: at start and at each re
 """
 
 import ipaddress
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,11 +14,11 @@ from theater_supervisor.gateway.auth import (
     Authenticator,
     JwtAuthentication,
     NoAuthentication,
-    SecretUnusable,
     TokenAuthentication,
 )
 from theater_supervisor.gateway.limits import ConnectionLimits, RateLimit
-from theater_supervisor.gateway.tls import ServerTls
+from theater_supervisor.gateway.secret_files import SecretUnusable
+from theater_supervisor.gateway.tls import server_context
 from theater_supervisor.manifest import Manifest
 from theater_supervisor.manifest_websocket import JwtAuth, TokenAuth, WebSocketConfig
 
@@ -29,7 +30,7 @@ class Secrets:
     """What the handlers' secrets were read into."""
 
     authenticators: dict[Place, Authenticator] = field(default_factory=dict)
-    tls: dict[Place, ServerTls] = field(default_factory=dict)
+    tls: dict[Place, ssl.SSLContext] = field(default_factory=dict)
 
 
 def read_secrets(manifests: Iterable[Manifest]) -> tuple[Secrets, list[Problem]]:
@@ -42,12 +43,12 @@ def read_secrets(manifests: Iterable[Manifest]) -> tuple[Secrets, list[Problem]]
             try:
                 secrets.authenticators[manifest.name, index] = _authenticator(config)
             except SecretUnusable as error:
-                problems.append(Problem(str(manifest.file), f"{key}.auth", f"{_source(config)} {error}"))
+                problems.append(Problem(str(manifest.file), f"{key}.auth", str(error), error.hint))
             try:
                 if config.tls is not None:
-                    secrets.tls[manifest.name, index] = ServerTls(config.tls.cert, config.tls.key)
+                    secrets.tls[manifest.name, index] = server_context(config.tls.cert, config.tls.key)
             except SecretUnusable as error:
-                problems.append(Problem(str(manifest.file), f"{key}.tls", str(error)))
+                problems.append(Problem(str(manifest.file), f"{key}.tls", str(error), error.hint))
     return secrets, problems
 
 
@@ -94,15 +95,3 @@ def _authenticator(config: WebSocketConfig) -> Authenticator:
             )
         case _:
             return NoAuthentication()
-
-
-def _source(config: WebSocketConfig) -> str:
-    match config.auth:
-        case TokenAuth(env=str() as env):
-            return f"the environment variable {env}"
-        case TokenAuth(file=file):
-            return str(file)
-        case JwtAuth(key=key):
-            return str(key)
-        case _:
-            return "it"

@@ -237,7 +237,6 @@ def _endpoint(file: Path, key: str, config: WebSocketConfig) -> Endpoint:
         config.port,
         config.path,
         says_who_may=config.is_loopback or config.auth is not None,
-        files=config.files(),
         tls=(config.tls.cert, config.tls.key) if config.tls else None,
     )
 

@@ -1,7 +1,7 @@
 """The rules that need more than one key of a manifest: names, ports and paths, and the files named.
 
 They work on claims, so that they hold for a file whose other keys are wrong too. Nothing is bound, built or
-loaded here: whether a port is free and a component fits is found out later.
+loaded here: whether a port is free, a component fits and a key can be used is found out later.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ _Item = TypeVar("_Item")
 class Endpoint:
     """A handler's place on the network. `key` is where its config stands in the file.
 
-    `says_who_may` is False where logins are to be decided on and aren't; `files` are those named, by key.
+    `says_who_may` is False where logins are to be decided on and aren't.
     """
 
     file: str
@@ -29,7 +29,6 @@ class Endpoint:
     port: int
     path: str
     says_who_may: bool = True
-    files: tuple[tuple[str, Path], ...] = ()
     tls: tuple[Path, Path] | None = None
 
 
@@ -89,9 +88,6 @@ def _endpoint_alone(endpoint: Endpoint) -> Iterator[Problem]:
         what = f"is required on {endpoint.host}, which other machines can reach"
         hint = 'auth = "none" lets everybody in, {type = "token", file = …} who has a token'
         yield Problem(endpoint.file, f"{endpoint.key}.auth", what, hint)
-    for key, file in endpoint.files:
-        if why := why_unreadable(file):
-            yield Problem(endpoint.file, f"{endpoint.key}.{key}", f"{file} {why}")
 
 
 def _against_earlier(

@@ -193,14 +193,3 @@ class WebSocketConfig(Table):
     def is_loopback(self) -> bool:
         """Say whether only this machine can connect."""
         return ipaddress.ip_address(self.host).is_loopback
-
-    def files(self) -> tuple[tuple[str, Path], ...]:
-        """Return the files that are named, each with its key below this table."""
-        named: list[tuple[str, Path | None]] = []
-        if isinstance(self.auth, TokenAuth):
-            named.append(("auth.file", self.auth.file))
-        if isinstance(self.auth, JwtAuth):
-            named.append(("auth.key", self.auth.key))
-        if self.tls is not None:
-            named += [("tls.cert", self.tls.cert), ("tls.key", self.tls.key)]
-        return tuple((key, file) for key, file in named if file is not None)

@@ -1,6 +1,7 @@
 """Binding the ports that the manifests name, secrets read: all of them, or a report of what is wrong."""
 
 import errno
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +12,6 @@ from theater_supervisor.descriptors import allow, needed
 from theater_supervisor.errors import ManifestError, Problem
 from theater_supervisor.gateway.listener import bind
 from theater_supervisor.gateway.routes import Address
-from theater_supervisor.gateway.tls import ServerTls
 from theater_supervisor.handlers import Place, Secrets, read_secrets
 from theater_supervisor.manifest import Manifest
 from theater_supervisor.manifest_websocket import WebSocketConfig
@@ -36,7 +36,7 @@ class Ports:
     places: dict[Place, Address] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
 
-    def tls(self) -> dict[Address, ServerTls]:
+    def tls(self) -> dict[Address, ssl.SSLContext]:
         """Return the TLS of the addresses that have it; handlers that share one have the same."""
         return {self.places[place]: tls for place, tls in self.secrets.tls.items()}
 

@@ -81,17 +81,22 @@ def write_manifest(
 ) -> None:
     """Write a manifest that serves a test component on a free port."""
     path = component if isinstance(component, Path) else build(component)
-    settings = {"port": 0, **config}
-    table = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
     text = f"""name = "{name}"
 component_path = "{path}"
 [[handlers]]
 type = "websocket-server"
-config = {{ {table} }}
+config = {_inline({"port": 0, **config})}
 {extra}
 """
     (directory / "manifests").mkdir(exist_ok=True)
     (directory / "manifests" / f"{name}.toml").write_text(text)
+
+
+def _inline(value: object) -> str:
+    """Write a value as TOML."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +201,7 @@ async def _watch_output(running: Running, task_status: trio.TaskStatus[None]) ->
     started = False
     async for chunk in running.process.stdout:
         output += chunk
-        running.urls |= dict(re.findall(r"^([a-z0-9-]+) on (ws://\S+)$", output.decode(), re.MULTILINE))
+        running.urls |= dict(re.findall(r"^([a-z0-9-]+) on (wss?://\S+)$", output.decode(), re.MULTILINE))
         if not started and len(running.urls) == expected:
             started = True
             task_status.started()

@@ -96,6 +96,7 @@ def test_a_page_talks_to_echo_and_chat(tmp_path: Path, page: tuple[Path, str]) -
     directory, url = page
     tokens = tmp_path / "tokens"
     tokens.write_text("secret-of-the-page\n")
+    tokens.chmod(0o600)
     serve_example(tmp_path, "echo")
     serve_example(tmp_path, "chat", f'auth = {{ type = "token", file = "{tokens}" }}, ')
 

@@ -27,11 +27,11 @@ from tests.integration.gateway_rig import (
 )
 from theater_protocol.messages import Reply
 from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.auth import SecretUnusable
 from theater_supervisor.gateway.limits import ConnectionLimits, HandshakeLimits, RateLimit
 from theater_supervisor.gateway.listener import Gateway, bind
 from theater_supervisor.gateway.routes import Route
-from theater_supervisor.gateway.tls import ServerTls
+from theater_supervisor.gateway.secret_files import SecretUnusable
+from theater_supervisor.gateway.tls import server_context
 
 MIB = 1024 * 1024
 QUICK = ConnectionLimits(close_timeout_s=0.1, linger_s=0.1)
@@ -311,6 +311,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             capture_output=True,
         )
         (directory / f"{name}.key").chmod(0o600)
+    subprocess.run(
+        ["openssl", "pkey", "-in", "a.key", "-out", "locked.key", "-aes256", "-passout", "pass:secret"],
+        cwd=directory,
+        check=True,
+    )
     return directory
 
 
@@ -337,17 +342,11 @@ def trusting(certificate: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificate))
 
 
-def test_tls_serves_reloads_and_refuses(certificates: Path, tmp_path: Path) -> None:
-    """Messages pass, 1.1 doesn't, plain text doesn't, and a reload changes the certificate for the next."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def test_tls_serves_and_refuses(certificates: Path) -> None:
+    """Messages pass; 1.1 doesn't, plain text doesn't."""
 
-    def install(name: str) -> None:
-        cert.write_bytes((certificates / f"{name}.pem").read_bytes())
-        key.write_bytes((certificates / f"{name}.key").read_bytes())
-        key.chmod(0o600)
-
-    async def echo(port: int, name: str) -> None:
-        stream = await open_tls(port, trusting(certificates / f"{name}.pem"))
+    async def echo(port: int) -> None:
+        stream = await open_tls(port, trusting(certificates / "a.pem"))
         client = RawClient(stream)  # type: ignore[arg-type]
         await client.send(request(), frame(TEXT, b"hello"))
         assert (await client.response()).startswith(b"HTTP/1.1 101 ")
@@ -357,12 +356,11 @@ def test_tls_serves_reloads_and_refuses(certificates: Path, tmp_path: Path) -> N
         await trio.aclose_forcefully(stream)
 
     async def main() -> None:
-        install("a")
         service = FakeService()
-        gateway = Gateway([Route(*LOCAL, "/", 10, service)], tls={LOCAL: ServerTls(cert, key)})
+        tls = server_context(certificates / "a.pem", certificates / "a.key")
+        gateway = Gateway([Route(*LOCAL, "/", 10, service)], tls={LOCAL: tls})
         async with trio.open_nursery() as nursery:
             port = await served(gateway, nursery)
-            await echo(port, "a")
             old = trusting(certificates / "a.pem")
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
             with pytest.raises(trio.BrokenResourceError):
@@ -371,25 +369,20 @@ def test_tls_serves_reloads_and_refuses(certificates: Path, tmp_path: Path) -> N
             await plain.send(request())
             assert not (await plain.rest()).startswith(b"HTTP/")
             await plain.stream.aclose()
-            install("b")
-            assert gateway.reload() == []
-            await echo(port, "b")
-            key.chmod(0o644)
-            assert "chmod 0640" in gateway.reload()[0]
-            await echo(port, "b")
+            await echo(port)
             nursery.cancel_scope.cancel()
-        assert [kind for _, kind, _ in service.events] == ["connect", "text", "close"] * 3
+        assert [kind for _, kind, _ in service.events] == ["connect", "text", "close"]
 
     with pytest.warns(DeprecationWarning, match="TLSv1"), capture_logs() as logs:
         run(main)
-    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["secret_reload_failed"]
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
 
 
 def test_a_tls_handshake_has_a_deadline(certificates: Path) -> None:
     """A client that says nothing, or half of a hello, is gone."""
 
     async def main() -> None:
-        tls = ServerTls(certificates / "a.pem", certificates / "a.key")
+        tls = server_context(certificates / "a.pem", certificates / "a.key")
         limits = HandshakeLimits(timeout_s=0.2, linger_s=0.1)
         gateway = Gateway([Route(*LOCAL, "/", 10, FakeService())], limits, tls={LOCAL: tls})
         async with trio.open_nursery() as nursery:
@@ -409,9 +402,11 @@ def test_a_tls_handshake_has_a_deadline(certificates: Path) -> None:
 @pytest.mark.parametrize(
     ("cert", "key", "why"),
     [
-        ("a.pem", "b.key", "can't be used"),
-        ("a.key", "a.key", "can't be used"),
-        ("no", "a.key", "can't be read"),
+        ("a.pem", "b.key", "b.key is not the key of the certificate in"),
+        ("a.key", "a.key", "a.key is no certificate in PEM"),
+        ("a.pem", "a.pem", "can be read by others"),
+        ("a.pem", "locked.key", "locked.key is no private key in PEM, or has a password"),
+        ("no", "a.key", "no can't be read"),
     ],
 )
 def test_a_certificate_that_does_not_fit_is_refused(
@@ -419,7 +414,7 @@ def test_a_certificate_that_does_not_fit_is_refused(
 ) -> None:
     """At start, with a sentence that names the file."""
     with pytest.raises(SecretUnusable, match=why):
-        ServerTls(certificates / cert, certificates / key)
+        server_context(certificates / cert, certificates / key)
 
 
 def test_ipv6_and_ipv4_lead_to_the_same_actor() -> None:

@@ -2,7 +2,8 @@
 
 Credentials come in `Authorization: Bearer`, as a subprotocol `bearer.<credentials>` (a browser's only way),
 or in a query parameter if the handler has one; never in two ways at once. Secrets are in files or the
-environment and read again by `reload`. Why a login was refused is for the log, the client only sees that.
+environment and are read when one of these is made; a reload makes new ones. Why a login was refused is for
+the log, the client only sees that it was.
 """
 
 import hashlib
@@ -18,13 +19,15 @@ from urllib.parse import parse_qsl
 import jwt
 
 from theater_supervisor.gateway.handshake import Head, Rejection
+from theater_supervisor.gateway.secret_files import (
+    SecretUnusable,
+    check_integrity,
+    check_secrecy,
+    read_text,
+)
 
 BEARER: Final = "bearer"
 _BEARER_PREFIX: Final = "bearer."
-
-
-class SecretUnusable(Exception):
-    """A file or variable with tokens or a key can't be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,6 @@ class Authenticator(Protocol):
     def check(self, head: Head, target: str, offered: Sequence[str]) -> Login:
         """Return the login, with `offered` as the subprotocols. Raises Rejection (401)."""
 
-    def reload(self) -> None:
-        """Read the secrets again. Raises SecretUnusable, and the old ones stay."""
-
 
 class NoAuthentication:
     """Lets everybody in."""
@@ -56,9 +56,6 @@ class NoAuthentication:
     def check(self, head: Head, target: str, offered: Sequence[str]) -> Login:  # noqa: ARG002
         """Accept."""
         return Login()
-
-    def reload(self) -> None:
-        """Nothing to read."""
 
 
 class TokenAuthentication:
@@ -72,11 +69,8 @@ class TokenAuthentication:
     def __init__(
         self, *, file: Path | None = None, variable: str | None = None, query_parameter: str | None = None
     ) -> None:
-        self._file = file
-        self._variable = variable
         self._query_parameter = query_parameter
-        self._digests: tuple[bytes, ...] = ()
-        self.reload()
+        self._digests = _digests(file, variable)
 
     def check(self, head: Head, target: str, offered: Sequence[str]) -> Login:
         """Compare in constant time: digests of equal length, all of them."""
@@ -84,22 +78,6 @@ class TokenAuthentication:
         if not sum([hmac.compare_digest(presented, digest) for digest in self._digests]):
             raise _unauthorized("unknown token")
         return Login()
-
-    def reload(self) -> None:
-        """Read the tokens again."""
-        lines = (line.strip() for line in self._read().splitlines())
-        digests = tuple(_digest(line) for line in lines if line and not line.startswith("#"))
-        if not digests:
-            raise SecretUnusable("has no token")
-        self._digests = digests
-
-    def _read(self) -> str:
-        if self._file is not None:
-            return _read(self._file)
-        assert self._variable is not None
-        if (value := os.environ.get(self._variable)) is None:
-            raise SecretUnusable("is not set")
-        return value
 
 
 class JwtAuthentication:
@@ -121,14 +99,12 @@ class JwtAuthentication:
         query_parameter: str | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._file = key
+        self._key = _public_key(key, algorithms)
         self._algorithms = list(algorithms)
         self._audience = audience
         self._issuer = issuer
         self._query_parameter = query_parameter
         self._now = now
-        self._key: Any = None
-        self.reload()
 
     def check(self, head: Head, target: str, offered: Sequence[str]) -> Login:
         """Verify the token."""
@@ -147,18 +123,6 @@ class JwtAuthentication:
         except Exception as error:
             raise _unauthorized(f"JWT refused: {type(error).__name__}") from None
         return Login(max(0.0, expires_in_s))
-
-    def reload(self) -> None:
-        """Read the key again."""
-        pem = _read(self._file)
-        if "PRIVATE KEY" in pem:
-            raise SecretUnusable("is a private key; the public one is needed here")
-        for name in self._algorithms:
-            try:
-                key = jwt.get_algorithm_by_name(name).prepare_key(pem)
-            except (ValueError, TypeError, jwt.PyJWTError):
-                raise SecretUnusable(f"is no PEM public key for {name}") from None
-        self._key = key
 
 
 def answer_to_bearer(offered: Iterable[str]) -> str | None:
@@ -197,10 +161,40 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise SecretUnusable(f"can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SecretUnusable("is not UTF-8 text") from None
+def _digests(file: Path | None, variable: str | None) -> tuple[bytes, ...]:
+    lines = [line.strip() for line in _tokens(file, variable).splitlines()]
+    digests = tuple(_digest(line) for line in lines if line and not line.startswith("#"))
+    if not digests:
+        raise SecretUnusable(f"{_source(file, variable)} has no token", "one a line, without a # before it")
+    return digests
+
+
+def _tokens(file: Path | None, variable: str | None) -> str:
+    if file is not None:
+        check_secrecy(file)
+        return read_text(file)
+    assert variable is not None
+    if (value := os.environ.get(variable)) is None:
+        raise SecretUnusable(f"{_source(file, variable)} is not set", "set it for the supervisor")
+    return value
+
+
+def _source(file: Path | None, variable: str | None) -> str:
+    return f"the environment variable {variable}" if file is None else str(file)
+
+
+def _public_key(file: Path, algorithms: Sequence[str]) -> Any:  # noqa: ANN401
+    check_integrity(file)
+    pem = read_text(file)
+    if "PRIVATE KEY" in pem:
+        raise SecretUnusable(
+            f"{file} is a private key; the public one is needed here", f"openssl pkey -pubout -in {file}"
+        )
+    key = None
+    for name in algorithms:
+        try:
+            key = jwt.get_algorithm_by_name(name).prepare_key(pem)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            hint = "algorithms are those that the issuer signs with"
+            raise SecretUnusable(f"{file} is no PEM public key for {name}", hint) from None
+    return key

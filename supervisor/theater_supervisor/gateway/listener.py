@@ -6,6 +6,7 @@ of that in one task, whose failure ends that connection and nothing else. What a
 """
 
 import errno
+import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -17,14 +18,12 @@ import trio
 
 from theater_supervisor.gateway.access import client_key, is_loopback_name
 from theater_supervisor.gateway.admission import Pending
-from theater_supervisor.gateway.auth import Authenticator, SecretUnusable
 from theater_supervisor.gateway.connection import Connection
 from theater_supervisor.gateway.entrances import Entrances, Place
 from theater_supervisor.gateway.handshake import Admitted, Head, HeadReader, Rejection
 from theater_supervisor.gateway.limits import SEND_BUDGET_BYTES, HandshakeLimits
 from theater_supervisor.gateway.routes import Address, Route
 from theater_supervisor.gateway.stream import SendBudget, Stream, linger, peer, shown
-from theater_supervisor.gateway.tls import ServerTls
 from theater_supervisor.gateway.traffic import Traffic
 
 _log = structlog.get_logger()
@@ -57,7 +56,7 @@ class Gateway:
         routes: Sequence[Route],
         limits: HandshakeLimits | None = None,
         *,
-        tls: Mapping[Address, ServerTls] | None = None,
+        tls: Mapping[Address, ssl.SSLContext] | None = None,
         send_budget_bytes: int = SEND_BUDGET_BYTES,
     ) -> None:
         self.handshakes: Counter[int] = Counter()
@@ -118,7 +117,7 @@ class Gateway:
         self,
         routes: Sequence[Route],
         listeners: Mapping[Address, Sequence[trio.SocketListener]],
-        tls: Mapping[Address, ServerTls] | None = None,
+        tls: Mapping[Address, ssl.SSLContext] | None = None,
     ) -> None:
         """Serve these routes from now on, while `serve` runs; open connections stay as they are.
 
@@ -135,21 +134,6 @@ class Gateway:
                 scope.cancel()
             del self._addresses[address]
         self._listen(listeners)
-
-    def reload(self) -> list[str]:
-        """Read tokens, keys and certificates again; return a sentence for each that stays as it was.
-
-        Connections that are open are not judged again.
-        """
-        sources: list[Authenticator | ServerTls] = [route.access.auth for route in self._routes]
-        problems = []
-        for source in [*sources, *self._tls.values()]:
-            try:
-                source.reload()
-            except SecretUnusable as error:
-                _log.error("secret_reload_failed", reason=str(error))
-                problems.append(str(error))
-        return problems
 
     def refuse_newcomers(self) -> None:
         """Stop accepting, and drop the handshakes under way."""
@@ -243,7 +227,7 @@ class Gateway:
         tls = self._tls.get(address)
         if tls is None:
             return tcp
-        return trio.SSLStream(tcp, tls.context, server_side=True, https_compatible=True)
+        return trio.SSLStream(tcp, tls, server_side=True, https_compatible=True)
 
     async def _attend(self, stream: Stream, address: Address, came_from: Address) -> None:
         remote = shown(came_from)

@@ -1,45 +1,47 @@
-"""TLS on a listener: its certificate and key, read at start and again on reload. No sockets, no trio."""
+"""TLS on a listener: its certificate and key, read at start and again at each reload. No sockets, no trio."""
 
 import ssl
-import stat
 from pathlib import Path
-from typing import Final
 
-from theater_supervisor.gateway.auth import SecretUnusable
-
-_OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
+from theater_supervisor.gateway.secret_files import SecretUnusable, check_secrecy, read_text
 
 
-class ServerTls:
-    """A certificate chain and its key, both PEM. Raises SecretUnusable."""
+def server_context(cert: Path, key: Path) -> ssl.SSLContext:
+    """Return what serves TLS 1.2 and newer with a certificate chain and its key, both PEM.
 
-    def __init__(self, cert: Path, key: Path) -> None:
-        self._cert = cert
-        self._key = key
-        self.context = self._load()
-
-    def reload(self) -> None:
-        """Read both again, for the handshakes to come. Raises SecretUnusable, and the old ones stay."""
-        self.context = self._load()
-
-    def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Renegotiation and compression have nothing to give here but work for an attacker to make.
-        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        context.set_alpn_protocols(["http/1.1"])
-        try:
-            _check_mode(self._key)
-            # The empty password keeps OpenSSL from asking for one on the terminal.
-            context.load_cert_chain(self._cert, self._key, password="")
-        except ssl.SSLError as error:
-            reason = error.reason or "not PEM, or with a password"
-            raise SecretUnusable(f"{self._cert} and {self._key} can't be used: {reason}") from None
-        except OSError as error:
-            raise SecretUnusable(f"{error.filename or self._cert} can't be read: {error.strerror}") from None
-        return context
+    Raises SecretUnusable.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Renegotiation and compression have nothing to give here but work for an attacker to make.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    _check_certificate(cert)
+    check_secrecy(key)
+    read_text(key)
+    try:
+        # The empty password keeps OpenSSL from asking for one on the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        raise _unfitting(cert, key, error) from None
+    return context
 
 
-def _check_mode(key: Path) -> None:
-    if key.stat().st_mode & _OTHERS:
-        raise SecretUnusable(f"{key} can be read by others or changed by its group: chmod 0640 it")
+def _check_certificate(cert: Path) -> None:
+    pem = read_text(cert)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise SecretUnusable(
+            f"{cert} is no certificate in PEM", "the server's own comes first, then its issuers'"
+        ) from None
+
+
+def _unfitting(cert: Path, key: Path, error: ssl.SSLError) -> SecretUnusable:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        what = f"{key} is not the key of the certificate in {cert}"
+        return SecretUnusable(what, "the server's own certificate comes first in the file")
+    if error.reason and "TOO_" in error.reason:
+        return SecretUnusable(f"{cert} is refused by OpenSSL: {error.reason}", "make a stronger one")
+    what = f"{key} is no private key in PEM, or has a password"
+    return SecretUnusable(what, "openssl pkey writes it without one")
