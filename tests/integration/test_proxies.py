@@ -1,0 +1,130 @@
+"""The README's snippets for nginx and HAProxy, run for real where these are installed."""
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+from wsproto.events import Ping, TextMessage
+
+from tests.integration.gateway_rig import TEXT, RawClient, frame, request
+from tests.integration.running import PATIENCE_S, Running, supervisor, write_manifest
+
+README = Path(__file__).parents[2] / "README.md"
+# What a snippet stands in; %s is the port to listen on and the snippet.
+SURROUNDINGS = {
+    "nginx": """
+        daemon off; pid nginx.pid; error_log stderr; events {}
+        http {
+            access_log off; client_body_temp_path t1; proxy_temp_path t2;
+            fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+            server { listen 127.0.0.1:%s; %s }
+        }
+    """,
+    "haproxy": """
+defaults
+    mode http
+    timeout connect 30s
+    timeout client 30s
+    timeout server 30s
+frontend clients
+    bind 127.0.0.1:%s
+    default_backend chat
+%s
+""",
+}
+
+
+def snippet(proxy: str, port: int) -> str:
+    """The README's snippet, for an actor on another port."""
+    found = re.search(rf"```{proxy}\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found is not None
+    assert "127.0.0.1:8081" in found[1]
+    return found[1].replace("127.0.0.1:8081", f"127.0.0.1:{port}")
+
+
+@contextlib.asynccontextmanager
+async def proxy_before(running: Running, proxy: str) -> AsyncIterator[int]:
+    """Run a proxy before the actor; give the port that it listens on."""
+    actor_port = urlsplit(running.urls["chat"]).port
+    assert actor_port is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    directory = running.directory
+    (directory / "proxy.conf").write_text(SURROUNDINGS[proxy] % (port, snippet(proxy, actor_port)))
+    place = ["-p", str(directory), "-e", "stderr", "-c"] if proxy == "nginx" else ["-db", "-f"]
+    command = [proxy, *place, str(directory / "proxy.conf")]
+    process = await trio.lowlevel.open_process(command, stderr=subprocess.DEVNULL)
+    try:
+        with trio.fail_after(PATIENCE_S):
+            while not await is_listening(port):
+                assert process.poll() is None, "the proxy ended"
+                await trio.sleep(0.02)
+        yield port
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + PATIENCE_S):
+            await process.wait()
+
+
+async def is_listening(port: int) -> bool:
+    """Say whether a connection is accepted there."""
+    try:
+        await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("proxy", SURROUNDINGS)
+def test_the_snippet_of_the_readme_serves(proxy: str, tmp_path: Path) -> None:
+    """Messages and our pings pass, and a client is counted and logged by the address that the proxy tells."""
+    if shutil.which(proxy) is None:
+        pytest.skip(f"{proxy} is not installed")
+
+    async def knock(port: int, address: str) -> tuple[RawClient, bytes]:
+        """Do a handshake as a page does through an outer proxy, which has added the client's address."""
+        client = RawClient(await trio.open_tcp_stream("127.0.0.1", port))
+        extra = f"Origin: https://chat.example.org\r\nX-Forwarded-For: {address}\r\n"
+        await client.send(request(extra=extra.encode(), host=b"chat.example.org"))
+        return client, (await client.response())[9:12]
+
+    async def main() -> None:
+        with trio.fail_after(2 * PATIENCE_S):
+            async with supervisor(tmp_path) as running, proxy_before(running, proxy) as port:
+                client, status = await knock(port, "198.51.100.7")
+                second, refused = await knock(port, "198.51.100.7")
+                third, another = await knock(port, "198.51.100.8")
+                assert (status, refused, another) == (b"101", b"429", b"101")
+                for _ in range(2):
+                    assert isinstance(await client.event(), Ping)
+                await client.send(frame(TEXT, b"hello"))
+                while isinstance(event := await client.event(), Ping):
+                    pass
+                assert event == TextMessage("hello")
+                for one in (client, second, third):
+                    await one.stream.aclose()
+                opened = [event for event in running.events() if event["event"] == "connection_opened"]
+                assert [str(event["remote"]).partition(" via ")[0] for event in opened] == [
+                    "198.51.100.7",
+                    "198.51.100.8",
+                ]
+
+    write_manifest(
+        tmp_path,
+        "chat",
+        "echo",
+        allowed_hosts=["chat.example.org"],
+        allowed_origins=["https://chat.example.org"],
+        trusted_proxies=["127.0.0.1"],
+        max_connections_per_address=1,
+        ping_interval_s=0.2,
+        ping_timeout_s=0,
+    )
+    trio.run(main)
