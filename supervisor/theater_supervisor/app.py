@@ -252,6 +252,7 @@ def new_surroundings(
     debug: bool = False,
     echo: Callable[[str], None] | None = None,
     logs: LogBudget | None = None,
+    cgroup: Path | None = None,
 ) -> Surroundings:
     """Return what all actors share: however many are started at once, the host has one for each core."""
-    return Surroundings(var, trio.CapacityLimiter(os.cpu_count() or 1), debug, echo, logs)
+    return Surroundings(var, trio.CapacityLimiter(os.cpu_count() or 1), debug, echo, logs, cgroup)

@@ -15,7 +15,6 @@ import trio
 
 from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor
-from theater_supervisor.actor.compile import Compiled
 from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.logs import ActorLog
@@ -36,6 +35,7 @@ class Surroundings:
     """What all actors share: the var directory, the bound on starting workers, and what becomes of log lines.
 
     With `debug` the logs say more, `echo` gets every line of them too, and together they stay below `logs`.
+    Workers get control groups in `cgroup`, where that is delegated.
     """
 
     var: Path
@@ -43,16 +43,25 @@ class Surroundings:
     debug: bool = False
     echo: Callable[[str], None] | None = None
     logs: LogBudget | None = None
+    cgroup: Path | None = None
 
 
 class Member:
     """An actor that is served, and how it is configured now."""
 
-    def __init__(self, configured: Configured, actor: Actor, log: ActorLog, journal: Journal) -> None:
+    def __init__(
+        self,
+        configured: Configured,
+        actor: Actor,
+        log: ActorLog,
+        journal: Journal,
+        cgroup: Path | None = None,
+    ) -> None:
         self.configured = configured
         self.actor = actor
         self.log = log
         self.journal = journal
+        self._cgroup = cgroup
         self.ended = trio.Event()
         self.scope = trio.CancelScope()
 
@@ -70,7 +79,7 @@ class Member:
             await self.journal.change(manifest.journal.durability, _retention(manifest))
         self.configured = configured
         self.log.configure(manifest.log)
-        self.actor.change(_spec(manifest, configured.compiled))
+        self.actor.change(_spec(configured, self._cgroup))
 
 
 @contextlib.asynccontextmanager
@@ -91,8 +100,9 @@ async def open_member(configured: Configured, surroundings: Surroundings) -> Asy
             initial_state = manifest.init_state.read_bytes() if manifest.init_state else None
         journal = await _open_journal(configured, data, initial_state)
         try:
-            actor = Actor(_spec(manifest, configured.compiled), journal, log, surroundings.starts)
-            yield Member(configured, actor, log, journal)
+            spec = _spec(configured, surroundings.cgroup)
+            actor = Actor(spec, journal, log, surroundings.starts)
+            yield Member(configured, actor, log, journal, surroundings.cgroup)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _JOURNAL_CLOSE_S):
                 await journal.aclose()
@@ -137,7 +147,8 @@ def _retention(manifest: Manifest) -> Retention:
     return Retention(manifest.journal.keep_events, manifest.journal.keep_days)
 
 
-def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
+def _spec(configured: Configured, cgroup: Path | None) -> ActorSpec:
+    manifest, compiled = configured.manifest, configured.compiled
     limits, restart = manifest.limits, manifest.restart
     return ActorSpec(
         manifest.name,
@@ -157,7 +168,9 @@ def _spec(manifest: Manifest, compiled: Compiled) -> ActorSpec:
         ),
         restart=restart,
         containment=Containment(
-            manifest.sandbox.require, (limits.rss_mib or limits.memory_mib + _RSS_OVERHEAD_MIB) * _MIB
+            manifest.sandbox.require,
+            (limits.rss_mib or limits.memory_mib + _RSS_OVERHEAD_MIB) * _MIB,
+            cgroup,
         ),
     )
 

@@ -3,9 +3,10 @@
 Asks the machine and the kernel; what follows from an answer is decided elsewhere.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,18 +14,25 @@ from typing import Final
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from theater_supervisor.actor.cgroup import WorkerGroup
 from theater_supervisor.errors import SandboxMissing
 
 PROBE_COMMAND: Final = (sys.executable, "-I", "-m", "theater_worker.sandbox")
 _PROBE_TIMEOUT_S: Final = 10.0
+_REMOVE_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Containment:
-    """`sandbox_required` is the least level a worker must reach; `rss_bytes` None means no limit."""
+    """What a worker is held by.
+
+    `sandbox_required` is the least level it must reach; `rss_bytes` None means no limit; `cgroup` is where
+    workers get control groups of their own, None where they can't.
+    """
 
     sandbox_required: int = 0
     rss_bytes: int | None = None
+    cgroup: Path | None = None
 
 
 class SandboxReport(BaseModel):
@@ -65,6 +73,24 @@ async def check_sandbox(required: int, command: Sequence[str] = PROBE_COMMAND) -
             f"[sandbox] require = {required}, but this machine offers level {report.level} ({found}):"
             " use a Linux kernel from 5.13 on with Landlock among its LSMs, or require less"
         )
+
+
+@contextlib.asynccontextmanager
+async def worker_group(containment: Containment, name: str) -> AsyncIterator[WorkerGroup | None]:
+    """Make a control group for a worker and give it, None where there can't be one; remove it at the end.
+
+    The worker must have been reaped by then. Raises OSError when the kernel refuses the group.
+    """
+    if containment.cgroup is None:
+        yield None
+        return
+    group = WorkerGroup(containment.cgroup / name, containment.rss_bytes)
+    try:
+        await trio.to_thread.run_sync(group.make)
+        yield group
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _REMOVE_TIMEOUT_S):
+            await trio.to_thread.run_sync(group.remove, abandon_on_cancel=True)
 
 
 def resident_bytes(pid: int) -> int | None:

@@ -24,8 +24,8 @@ class Evidence:
 
     `verdict` is why the supervisor ended it, None when it went by itself; `returncode` is None when it could
     not be reaped. `signalled` says that the supervisor sent it a signal, `told_to_stop` that it sent Stop,
-    `memory_killing` that the kernel killed some process for memory meanwhile, and `over_memory` that it was
-    told to stop for having grown too much.
+    `memory_killing` that the kernel killed for memory meanwhile: this worker, where it had a control group of
+    `group_limit_bytes`, else some process. `over_memory`: it was told to stop for having grown too much.
     """
 
     verdict: ExitClass | None
@@ -33,6 +33,7 @@ class Evidence:
     signalled: bool = False
     told_to_stop: bool = False
     memory_killing: bool = False
+    group_limit_bytes: int | None = None
     over_memory: MemoryExceeded | None = None
 
     def cause(self) -> ExitClass:
@@ -51,7 +52,7 @@ class Evidence:
         if self.returncode >= 0:
             return Exited(self.returncode)
         if self.returncode == -signal.SIGKILL and self.memory_killing:
-            return OutOfMemory()
+            return OutOfMemory(self.group_limit_bytes)
         return Signalled(-self.returncode)
 
 

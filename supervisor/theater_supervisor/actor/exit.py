@@ -36,12 +36,19 @@ class Signalled:
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory:
-    """The kernel killed it to get memory back, as far as its counters tell."""
+    """The kernel killed it to get memory back, as far as its counters tell.
+
+    `limit_bytes` is that of its control group, None when it had none.
+    """
 
     label: ClassVar = "out_of_memory"
+    limit_bytes: int | None = None
 
     def __str__(self) -> str:
-        return "killed by the kernel: out of memory"
+        words = "killed by the kernel: out of memory"
+        if self.limit_bytes is None:
+            return words
+        return f"{words}, of which its control group may have {self.limit_bytes >> 20} MiB"
 
 
 @dataclass(frozen=True, slots=True)

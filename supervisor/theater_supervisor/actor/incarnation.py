@@ -12,7 +12,8 @@ import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
-from theater_supervisor.actor.containment import resident_bytes
+from theater_supervisor.actor.cgroup import WorkerGroup
+from theater_supervisor.actor.containment import resident_bytes, worker_group
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
 from theater_supervisor.actor.evidence import Evidence, is_blamable, last_words
@@ -78,6 +79,7 @@ class Incarnation:
         self._starts = starts
         self._containment = spec.containment
         self._over_memory: MemoryExceeded | None = None
+        self._group: WorkerGroup | None = None
         self._out_of_memory = OutOfMemoryCounter()
         self._renewal_bytes = start.limits.memory_bytes * RENEWAL_SHARE
         self._stopping: Literal["no", "drained", "now"] = "no"
@@ -98,7 +100,7 @@ class Incarnation:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 try:
-                    process = await stack.enter_async_context(spawn(self._command))
+                    process = await self._spawn(stack)
                 except OSError as exc:
                     return self._cannot_start(exc)
                 self.pid = process.pid
@@ -111,6 +113,15 @@ class Incarnation:
         if self._stopping != "now":
             self._stopping = "drained" if drain else "now"
         self._bell.ring()
+
+    async def _spawn(self, stack: contextlib.AsyncExitStack) -> WorkerProcess:
+        name = f"{self._start_frame.actor}.{self._number}"
+        self._group = await stack.enter_async_context(worker_group(self._containment, name))
+        process = await stack.enter_async_context(spawn(self._command))
+        if self._group:
+            await trio.to_thread.run_sync(self._group.take, process.pid)
+            self._out_of_memory = OutOfMemoryCounter(self._group.path)
+        return process
 
     def _cannot_start(self, error: OSError) -> Exit:
         how = CannotStart(str(error))
@@ -140,6 +151,7 @@ class Incarnation:
             signalled=process.signalled,
             told_to_stop=self._stop_sent,
             memory_killing=self._out_of_memory.read() > kills,
+            group_limit_bytes=self._group.limit_bytes if self._group else None,
             over_memory=self._over_memory,
         ).cause()
         ready_s = None if self._ready_at_s is None else ended_s - self._ready_at_s

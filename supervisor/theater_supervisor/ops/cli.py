@@ -13,6 +13,7 @@ import click
 import structlog
 import trio
 
+from theater_supervisor.actor.cgroup import find_delegation, settled
 from theater_supervisor.app import Supervisor, new_surroundings
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError, VarUnusable
 from theater_supervisor.manifest import Manifest, read_directory
@@ -198,13 +199,17 @@ def serve(
         raise VarUnusable.of(error, var) from error
     echo = click.echo if sys.stdout.isatty() else None
 
-    async def work() -> None:
-        surroundings = new_surroundings(var, debug=log.level == "debug", echo=echo, logs=budget)
+    async def work(cgroup: Path | None) -> None:
+        if cgroup:
+            _log.info("cgroup_settled", path=str(cgroup))
+        debug = log.level == "debug"
+        surroundings = new_surroundings(var, debug=debug, echo=echo, logs=budget, cgroup=cgroup)
         supervisor = Supervisor(directory, surroundings, announce=click.echo)
         await operate(supervisor, manifests, var, Posts(admin, log_file.reopen))
 
     try:
-        _run(work)
+        with settled(find_delegation()) as cgroup:
+            _run(work, cgroup)
     except ManifestError as error:
         # A start gives up at the first step that fails; the report has the problems of the other steps, too.
         raise ManifestError(_check(manifests, var) or error.problems) from error

@@ -19,8 +19,10 @@ from typing import Final, Literal
 import apsw
 import trio
 
+from theater_supervisor.actor.cgroup import LEAF, find_delegation
 from theater_supervisor.actor.containment import probe_sandbox
 from theater_supervisor.journal import schema
+from theater_supervisor.journal.lock import LOCK_FILE
 
 Verdict = Literal["ok", "warning", "failure"]
 
@@ -30,6 +32,7 @@ _MIN_FREE_BYTES: Final = 256 * 1024 * 1024
 _GIB: Final = 1024**3
 _WORKER_S: Final = 60.0
 _FULL_SANDBOX: Final = 2
+_PROC: Final = Path("/proc")
 _LOOSE: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -84,6 +87,25 @@ def check_sandbox(_var: Path) -> Finding:
         hint = "use a Linux kernel from 5.13 on with Landlock among its LSMs, on x86_64 or aarch64"
         return Finding("sandbox", "warning", what, hint)
     return Finding("sandbox", "ok", what)
+
+
+def check_cgroup(var: Path) -> Finding:
+    """Who limits the memory of workers: the kernel, or the supervisor alone.
+
+    Said of the supervisor that runs on this var directory, or of one that would be started as this is.
+    """
+    try:
+        pid = (var / LOCK_FILE).read_text().strip()
+    except OSError:
+        pid = ""
+    is_running = pid.isdecimal() and (_PROC / pid).exists()
+    delegation = find_delegation(_PROC / (pid if is_running else "self"))
+    if delegation is not None:
+        others = set((delegation.own / "cgroup.procs").read_text().split()) - {str(os.getpid())}
+        if delegation.own.name == LEAF if is_running else not others:
+            return Finding("cgroup", "ok", f"the kernel limits each worker, in {delegation.group}")
+    hint = "with Delegate=yes in its unit, the kernel would"
+    return Finding("cgroup", "ok", "not delegated: the supervisor alone watches its workers' memory", hint)
 
 
 def check_sqlite(var: Path) -> Finding:
@@ -148,6 +170,7 @@ CHECKS: Final[tuple[Callable[[Path], Finding], ...]] = (
     check_python,
     check_worker,
     check_sandbox,
+    check_cgroup,
     check_sqlite,
     check_files,
     check_processes,

@@ -34,6 +34,8 @@ CAUSES: list[tuple[Evidence, ExitClass]] = [
     (Evidence(None, None, signalled=True), ProtocolBroken("its pipe ended, but it did not")),
     (Evidence(None, -9), Signalled(9)),
     (Evidence(None, -9, memory_killing=True), OutOfMemory()),
+    (Evidence(None, -9, memory_killing=True, group_limit_bytes=5 << 20), OutOfMemory(5 << 20)),
+    (Evidence(None, -9, group_limit_bytes=5 << 20), Signalled(9)),
     (Evidence(None, -11, memory_killing=True), Signalled(11)),
     (Evidence(HUNG, -9, signalled=True, memory_killing=True), HUNG),
     (Evidence(HUNG, None, signalled=True), HUNG),
@@ -65,6 +67,11 @@ def test_a_delivery_is_blamed_only_for_what_it_can_have_done() -> None:
         (-63, Signalled(63), True, "exited signal 63 after 3.2 s"),
         (65, Exited(65), False, "exited 65 after 3.2 s, before it was ready"),
         (-9, HUNG, True, "exited SIGKILL after 3.2 s: no answer to a delivery for 7 s"),
+        (
+            *(-9, OutOfMemory(640 << 20), True),
+            "exited SIGKILL after 3.2 s: killed by the kernel: out of memory,"
+            " of which its control group may have 640 MiB",
+        ),
         (None, HUNG, True, "still there after 3.2 s: no answer to a delivery for 7 s"),
     ],
 )

@@ -32,9 +32,20 @@ def test_the_closest_counter_is_read(
     (proc / "self" / "cgroup").write_text(membership)
     (groups / file).parent.mkdir(parents=True)
     (groups / file).write_text(text)
-    assert OutOfMemoryCounter(proc, groups).read() == count
+    assert OutOfMemoryCounter(proc=proc, cgroups=groups).read() == count
 
 
 def test_a_kernel_without_counters_counts_none(tmp_path: Path) -> None:
     """A missing /proc is no error."""
-    assert OutOfMemoryCounter(tmp_path, tmp_path).read() == 0
+    assert OutOfMemoryCounter(proc=tmp_path, cgroups=tmp_path).read() == 0
+
+
+def test_a_worker_s_own_group_counts_alone(tmp_path: Path) -> None:
+    """What happens to others is not told of it, nor where its group says nothing."""
+    proc, group = tmp_path / "proc", tmp_path / "echo.1"
+    proc.mkdir()
+    group.mkdir()
+    (proc / "vmstat").write_text(VMSTAT)
+    assert OutOfMemoryCounter(group, proc=proc).read() == 0
+    (group / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 1\n")
+    assert OutOfMemoryCounter(group, proc=proc).read() == 1
