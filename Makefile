@@ -2,12 +2,13 @@
 # make test    check and test everything
 # make check   formatting, lint, types and who may import whom
 # make faults  the fault-injection campaigns at their full counts
+# make bench   measure speed beside other servers, about 10 minutes; benchmarks/README.md says what
 # make clean   remove what the others made
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults clean
+.PHONY: run test check faults bench clean
 
 run: .venv/installed
 	$(BIN)/theater-supervise manifests
@@ -24,6 +25,9 @@ check: .venv/installed-dev
 
 faults: .venv/installed-dev
 	THEATER_FAULTS=1 $(BIN)/pytest -m campaign
+
+bench: .venv/installed-bench
+	@$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv var build dist manifests/*.wasm
@@ -43,4 +47,12 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+# Peers that can't be installed are left out, so only what is needed may fail here.
+.venv/installed-bench: .venv/installed-dev benchmarks/peers/package.json
+	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
+	mkdir -p build/bench
+	cp benchmarks/peers/package.json build/bench
+	-cd build/bench && npm install --silent --ignore-scripts --no-package-lock
 	touch $@

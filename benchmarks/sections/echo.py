@@ -1,0 +1,54 @@
+"""Echo: ours, durable and exactly once, against servers that keep nothing and one that counts on disk.
+
+Throughput has 32 connections with 4 messages outstanding on each, latency one with one; texts of 16 bytes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from benchmarks.figures import Plan, Sample, Section, Target
+from benchmarks.servers import Actor, Server, durable, load, ours, peers, scratch
+
+_LATENCY_SHARE = 0.5  # a latency needs less time than a throughput to settle
+
+
+@contextlib.contextmanager
+def _all() -> Iterator[dict[str, Server]]:
+    actors = [Actor(name, tables=durable(name)) for name in ("power-loss", "process-crash")]
+    with scratch() as home, ours(home, *actors) as servers, peers() as others:
+        yield servers | others
+
+
+def _throughput(plan: Plan) -> Iterator[Sample]:
+    with _all() as servers:
+        for _ in range(plan.rounds):
+            for name, server in servers.items():
+                yield Sample(name, load(server.url, "throughput", plan.seconds)["per_s"], "messages/s")
+
+
+def _latency(plan: Plan) -> Iterator[Sample]:
+    with _all() as servers:
+        for _ in range(plan.rounds):
+            for name, server in servers.items():
+                figures = load(server.url, "latency", plan.seconds * _LATENCY_SHARE)
+                yield Sample(name, figures["p50_us"], "µs p50")
+                yield Sample(f"{name} p99", figures["p99_us"], "µs p99")
+
+
+THROUGHPUT = Section(
+    "throughput",
+    "Echoes of 16-byte texts, 32 connections with 4 outstanding on each.",
+    _throughput,
+    (
+        Target("power-loss", 1.5, at_least=True, over="bare"),
+        Target("power-loss", 4, at_least=True, over="workerd"),
+    ),
+    baseline="bare",
+)
+LATENCY = Section(
+    "latency",
+    "An echo of a 16-byte text, one connection with one outstanding.",
+    _latency,
+    (Target("power-loss", 3, over="bare"), Target("process-crash", 2, over="bare")),
+    baseline="bare",
+)

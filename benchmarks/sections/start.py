@@ -1,0 +1,118 @@
+"""Starting: many actors under one supervisor, each worker's start and memory, idle CPU, and kill -9.
+
+Every actor's worker is killed once, while a client is connected, and the next reply is waited for. So it is
+the first death of an actor with the manifest's defaults, for which the restart policy has no delay.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from benchmarks.figures import Plan, Sample, Section, Target, percentile
+from benchmarks.load import connect, echo_bytes, message_frame
+from benchmarks.servers import Actor, Server, ours, scratch
+
+_ACTORS, _FULL_ACTORS = 40, 200
+_SIZE = 16
+_SETTLE_S, _IDLE_S = 2.0, 10.0
+_PATIENCE_S = 60.0
+_SPAWNED = re.compile(r"^(\S+) \S+ S spawned pid (\d+)$", re.MULTILINE)
+
+
+def _start(plan: Plan) -> Iterator[Sample]:
+    count = _FULL_ACTORS if plan.full else _ACTORS
+    actors = [Actor(f"actor{number}") for number in range(count)]
+    with scratch() as home:
+        # Compiled beforehand, so that starts find the component in the cache.
+        with ours(home, actors[0]):
+            pass
+        begun_s = time.monotonic()
+        with ours(home, *actors, log_level="info") as servers:
+            ready = _await_ready(home, count)
+            yield Sample(f"{count} actors ready", time.monotonic() - begun_s, "s")
+            spawned = {name: _spawned(home, name) for name in servers}
+            for name, (at, _) in spawned.items():
+                yield Sample("spawn to Ready", (ready[name] - at).total_seconds() * 1e3, "ms")
+            for _, pid in spawned.values():
+                yield Sample("private memory of a worker", _private_bytes(pid) / 1e6, "MB")
+            yield Sample("idle CPU of all", _idle_share(next(iter(servers.values()))), "% of a core")
+            taken_ms = [_kill_to_reply(server, spawned[name][1]) * 1e3 for name, server in servers.items()]
+            yield Sample("kill -9 to next reply, p50", percentile(taken_ms, 50), "ms")
+            yield Sample("kill -9 to next reply, p95", percentile(taken_ms, 95), "ms")
+
+
+def _await_ready(home: Path, count: int) -> dict[str, datetime]:
+    """Wait until every actor's worker was ready once; return when, by actor."""
+    log, ready, until_s = home / "var" / "log" / "supervisor.log", dict[str, datetime](), time.monotonic()
+    until_s += _PATIENCE_S
+    while len(ready) < count:
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"{count - len(ready)} of {count} actors were not ready in {_PATIENCE_S} s")
+        time.sleep(0.05)
+        events = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+        ready = {
+            event["actor"]: datetime.fromisoformat(event["timestamp"])
+            for event in events
+            if event["event"] == "worker_ready"
+        }
+    return ready
+
+
+def _spawned(home: Path, actor: str) -> tuple[datetime, int]:
+    """Return when an actor's first worker was spawned, and its pid."""
+    found = _SPAWNED.search((home / "var" / "log" / f"{actor}.log").read_text())
+    assert found is not None
+    return datetime.fromisoformat(found[1]), int(found[2])
+
+
+def _private_bytes(pid: int) -> int:
+    return int(psutil.Process(pid).memory_full_info().uss)
+
+
+def _idle_share(server: Server) -> float:
+    time.sleep(_SETTLE_S)
+    before_s = server.cpu_s()
+    time.sleep(_IDLE_S)
+    return (server.cpu_s() - before_s) / _IDLE_S * 100
+
+
+def _kill_to_reply(server: Server, pid: int) -> float:
+    with contextlib.closing(connect(server.url)) as client:
+        _echo(client)
+        begun_s = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        _echo(client)
+        return time.monotonic() - begun_s
+
+
+def _echo(client: socket.socket) -> None:
+    client.sendall(message_frame(_SIZE))
+    missing = echo_bytes(_SIZE)
+    while missing:
+        chunk = client.recv(missing)
+        if not chunk:
+            raise ConnectionError("the connection did not survive its worker")
+        missing -= len(chunk)
+
+
+START = Section(
+    "start",
+    f"Starting {_ACTORS} actors ({_FULL_ACTORS} with --full), with the component compiled beforehand.",
+    _start,
+    (
+        Target("spawn to Ready", 100),
+        Target("private memory of a worker", 14),
+        Target("kill -9 to next reply, p95", 300),
+        Target(f"{_FULL_ACTORS} actors ready", 40),
+        Target("idle CPU of all", 2),
+    ),
+)
