@@ -1,4 +1,4 @@
-"""The delivery window: an actor's events in order, from the gateway's hands to a committed transition.
+"""The delivery window: an actor's events, from the gateway's hands to a committed transition.
 
 Pure: no trio, no clock. It numbers deliveries, bounds them per actor and per connection, says which ones the
 worker gets next, and after a worker's death which are given to the next one and which one is to blame.
@@ -7,12 +7,16 @@ It neither sends nor commits anything.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from itertools import islice
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import Deliver, EventKind, Payload, Result
 
 _EVENT_OVERHEAD_BYTES = 64
+# An empty event costs the worker about as much as so many bytes do.
+_TURN_OCTETS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +37,41 @@ class WindowLimits:
 
 @dataclass(slots=True)
 class _Usage:
+    """What a connection, the worker or all together have; `turn` is where a connection's last one stands."""
+
     events: int = 0
     octets: int = 0
-
-    def add(self, octets: int) -> None:
-        self.events += 1
-        self.octets += octets
-
-    def remove(self, octets: int) -> None:
-        self.events -= 1
-        self.octets -= octets
+    turn: float = 0
 
     def below(self, events: int, octets: int) -> bool:
         return self.events < events and self.octets < octets
 
 
 @dataclass(slots=True)
-class _Pending:
-    deliver: Deliver
-    octets: int
-    deaths: int = 0
-
-
-@dataclass(slots=True)
 class DeliveryWindow:
-    """Deliveries not committed yet, oldest first; the first `in_flight` of them are with the worker."""
+    """Deliveries not committed yet. A connection's go to the worker in the order they came in.
+
+    Connections are served in the order of arrival while the worker keeps up. What has to stay behind is
+    queued fairly instead: as if all connections took turns byte by byte, each event when it is complete.
+    So a small one of a quiet connection passes the backlog of a flood, and no connection starves.
+    """
 
     limits: WindowLimits = field(default_factory=WindowLimits)
-    _queue: deque[_Pending] = field(default_factory=deque)
+    _arrived: deque[Deliver] = field(default_factory=deque)
+    _backlog: list[tuple[float, int, Deliver]] = field(default_factory=list)
+    # In the order that workers got them; the first `_in_flight.events` are with the worker there is.
+    _taken: deque[Deliver] = field(default_factory=deque)
+    _in_flight: _Usage = field(default_factory=_Usage)
     _total: _Usage = field(default_factory=_Usage)
     _by_connection: dict[int, _Usage] = field(default_factory=dict)
-    _in_flight: _Usage = field(default_factory=_Usage)
+    _turn: float = 0
+    _taken_at_us: int = 0
     _suspects: int = 0
+    _deaths: dict[int, int] = field(default_factory=dict)
     _next_delivery: int = 1
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return self._total.events
 
     @property
     def in_flight(self) -> int:
@@ -79,17 +82,18 @@ class DeliveryWindow:
         """Say what the worker has, oldest first and without payloads: "" when it has nothing."""
         if not self._in_flight.events:
             return ""
-        head = self._queue[0].deliver
+        head = self._taken[0]
         of = f" of connection {head.connection}" if head.connection else ""
         more = f" and {self._in_flight.events - 1} more" if self._in_flight.events > 1 else ""
         return f"{head.kind}{of} (delivery {head.delivery}){more}"
 
     def has_room(self, connection: int) -> bool:
         """Say whether another event of this connection is within the bounds."""
-        if not self._total.below(self.limits.actor_events, self.limits.actor_bytes):
+        limits = self.limits
+        if not self._total.below(limits.actor_events, limits.actor_bytes):
             return False
         usage = self._by_connection.get(connection)
-        return usage is None or usage.below(self.limits.connection_events, self.limits.connection_bytes)
+        return usage is None or usage.below(limits.connection_events, limits.connection_bytes)
 
     def pending(self, connection: int) -> int:
         """Say how many events of this connection are not committed yet."""
@@ -98,29 +102,36 @@ class DeliveryWindow:
 
     def offer(self, connection: int, kind: EventKind, at_us: int, payload: Payload = None) -> None:
         """Append an event. Never refused: who cares for the bounds asks has_room first."""
-        self._queue.append(self._admit(connection, kind, at_us, payload))
+        self._arrived.append(self._admit(connection, kind, at_us, payload))
 
     def offer_init(self, actor: str, at_us: int) -> None:
-        """Put the `init` call before everything else, unless it waits there already."""
-        if not (self._queue and self._queue[0].deliver.kind == "init"):
-            self._queue.appendleft(self._admit(0, "init", at_us, actor))
-
-    def has_sendable(self) -> bool:
-        """Say whether take would return something."""
-        return self._sendable_count(self._in_flight.events) > 0
+        """Put the `init` call before everything else, unless it waits there already. Nothing is in flight."""
+        if not self._head_is_init():
+            self._taken.appendleft(self._admit(0, "init", at_us, actor))
+            self._taken_at_us = max(self._taken_at_us, at_us)
 
     def take(self) -> list[Deliver]:
         """Return the deliveries that the worker gets now, in order, and count them as in flight.
 
         After a death the deliveries that were in flight go one at a time, so that the next death tells
-        which of them is to blame.
+        which of them is to blame. Their times never go back: one that was overtaken gets a later one.
         """
-        taken: list[Deliver] = []
-        while self._sendable_count(self._in_flight.events):
-            pending = self._queue[self._in_flight.events]
-            self._in_flight.add(pending.octets)
-            taken.append(pending.deliver)
-        return taken
+        if self._backlog:
+            self._line_up()
+        in_flight, limits = self._in_flight, self.limits
+        # Whether anything may follow init is known from its result.
+        events = 1 if self._suspects or self._head_is_init() else limits.in_flight_events
+        given: list[Deliver] = []
+        while in_flight.below(events, limits.in_flight_bytes):
+            deliver = self._next()
+            if deliver is None:
+                return given
+            in_flight.events += 1
+            in_flight.octets += _octets(deliver)
+            given.append(deliver)
+        if self._arrived:
+            self._line_up()
+        return given
 
     def claim(self, results: Sequence[Result]) -> list[Deliver]:
         """Return the deliveries that these results answer, which stay in the window until settle.
@@ -130,7 +141,7 @@ class DeliveryWindow:
         """
         if len(results) > self._in_flight.events:
             raise RemoteProtocolError("a result for no delivery")
-        claimed = [self._queue[index].deliver for index in range(len(results))]
+        claimed = list(islice(self._taken, len(results)))
         for deliver, result in zip(claimed, results, strict=True):
             if deliver.delivery != result.delivery:
                 raise RemoteProtocolError(f"a result for {result.delivery}, expected {deliver.delivery}")
@@ -139,11 +150,9 @@ class DeliveryWindow:
     def settle(self, count: int) -> None:
         """Remove the oldest `count` deliveries: they are committed."""
         for _ in range(count):
-            pending = self._queue.popleft()
-            self._release(pending)
-            if self._in_flight.events:
-                self._in_flight.remove(pending.octets)
-        self._suspects = max(0, self._suspects - count)
+            self._release(self._taken.popleft())
+        if self._suspects:
+            self._suspects = max(0, self._suspects - count)
 
     def worker_lost(self, *, blame: bool) -> Deliver | None:
         """Take back what was in flight, for the next worker; return the delivery to quarantine, if any.
@@ -156,30 +165,73 @@ class DeliveryWindow:
         if not lost or not blame:
             return None
         self._suspects = max(self._suspects, lost)
-        head = self._queue[0]
-        head.deaths += 1
-        return head.deliver if head.deaths >= self.limits.deaths else None
+        head = self._taken[0]
+        deaths = self._deaths[head.delivery] = self._deaths.get(head.delivery, 0) + 1
+        return head if deaths >= self.limits.deaths else None
 
-    def _sendable_count(self, in_flight: int) -> int:
-        if in_flight >= len(self._queue):
-            return 0
-        # Whether anything may follow init is known from its result.
-        if self._suspects or self._queue[0].deliver.kind == "init":
-            return 1 if in_flight == 0 else 0
-        return 1 if self._in_flight.below(self.limits.in_flight_events, self.limits.in_flight_bytes) else 0
+    def _head_is_init(self) -> bool:
+        return bool(self._taken) and self._taken[0].kind == "init"
 
-    def _admit(self, connection: int, kind: EventKind, at_us: int, payload: Payload) -> _Pending:
-        octets = _EVENT_OVERHEAD_BYTES + (len(payload) if payload else 0)
+    def _next(self) -> Deliver | None:
+        """Return what goes to the worker next: what an earlier one had, before anything new."""
+        if self._in_flight.events < len(self._taken):
+            return self._taken[self._in_flight.events]
+        if self._backlog:
+            deliver = self._next_in_turn()
+        elif self._arrived:
+            deliver = self._arrived.popleft()
+        else:
+            return None
+        if deliver.at_us < self._taken_at_us:
+            deliver = replace(deliver, at_us=self._taken_at_us)
+        self._taken_at_us = deliver.at_us
+        self._taken.append(deliver)
+        return deliver
+
+    def _line_up(self) -> None:
+        """Give what has arrived its turns (Demers, Keshav and Shenker, 1989; Bennett and Zhang, WF2Q+)."""
+        for deliver in self._arrived:
+            usage = self._by_connection[deliver.connection]
+            usage.turn = max(self._turn, usage.turn) + _TURN_OCTETS + _octets(deliver)
+            heappush(self._backlog, (usage.turn, deliver.delivery, deliver))
+        self._arrived.clear()
+
+    def _next_in_turn(self) -> Deliver:
+        turn, _, deliver = heappop(self._backlog)
+        cost = _TURN_OCTETS + _octets(deliver)
+        # The service is shared by all, so each gets on by its part; no event is served before it begins.
+        self._turn = max(self._turn + cost / len(self._by_connection), turn - cost)
+        return deliver
+
+    def _admit(self, connection: int, kind: EventKind, at_us: int, payload: Payload) -> Deliver:
         deliver = Deliver(self._next_delivery, connection, kind, at_us, payload)
         self._next_delivery += 1
-        self._total.add(octets)
-        self._by_connection.setdefault(connection, _Usage()).add(octets)
-        return _Pending(deliver, octets)
+        octets = _octets(deliver)
+        usage = self._by_connection.get(connection)
+        if usage is None:
+            usage = self._by_connection[connection] = _Usage()
+        usage.events += 1
+        usage.octets += octets
+        self._total.events += 1
+        self._total.octets += octets
+        return deliver
 
-    def _release(self, pending: _Pending) -> None:
-        connection = pending.deliver.connection
-        usage = self._by_connection[connection]
-        usage.remove(pending.octets)
+    def _release(self, deliver: Deliver) -> None:
+        octets = _octets(deliver)
+        usage = self._by_connection[deliver.connection]
+        usage.events -= 1
+        usage.octets -= octets
         if not usage.events:
-            del self._by_connection[connection]
-        self._total.remove(pending.octets)
+            del self._by_connection[deliver.connection]
+        self._total.events -= 1
+        self._total.octets -= octets
+        if self._in_flight.events:
+            self._in_flight.events -= 1
+            self._in_flight.octets -= octets
+        if self._deaths:
+            self._deaths.pop(deliver.delivery, None)
+
+
+def _octets(deliver: Deliver) -> int:
+    payload = deliver.payload
+    return _EVENT_OVERHEAD_BYTES + len(payload) if payload else _EVENT_OVERHEAD_BYTES

@@ -36,7 +36,7 @@ def test_deliveries_are_taken_once_and_in_order() -> None:
     taken = window.take()
     assert payloads(taken) == list("abcd")
     assert [deliver.delivery for deliver in taken] == [1, 2, 3, 4]
-    assert not window.has_sendable()
+    assert window.take() == []
     window.settle(len(window.claim([answer(deliver) for deliver in taken[:2]])))
     assert payloads(window.take()) == list("ef")
 
@@ -81,8 +81,8 @@ def test_a_death_gives_everything_back_in_order() -> None:
     before = window.take()
     assert window.worker_lost(blame=True) is None
     again = []
-    while window.has_sendable():
-        [deliver] = window.take()
+    while taken := window.take():
+        [deliver] = taken
         again.append(deliver)
         window.settle(len(window.claim([answer(deliver)])))
     assert again == before
@@ -125,31 +125,136 @@ def test_init_goes_first_alone_and_only_once() -> None:
     assert [deliver.kind for deliver in window.take()] == ["text"]
 
 
+ONE_BY_ONE = WindowLimits(in_flight_events=1)
+KIB = 1024
+
+
+def served(window: DeliveryWindow, count: int) -> list[tuple[int, object]]:
+    """Serve so many deliveries one after another; return whose they were and what they carried."""
+    order = []
+    for _ in range(count):
+        [deliver] = window.take()
+        order.append((deliver.connection, deliver.payload))
+        window.settle(1)
+    return order
+
+
+def flooded(*connections: int, limits: WindowLimits = ONE_BY_ONE) -> DeliveryWindow:
+    """A window in which each of these has eight messages of 64 KiB, the first one of all with the worker."""
+    window = DeliveryWindow(limits)
+    for number in range(8):
+        for connection in connections:
+            window.offer(connection, "binary", 0, bytes([number]) * 64 * KIB)
+    window.take()
+    return window
+
+
+def test_a_quiet_connection_passes_the_backlog_of_floods() -> None:
+    """Its message goes next but one, however many others wait; and so does the one after its answer."""
+    window = flooded(*range(1, 101))
+    window.settle(1)
+    for text in ("first", "second", "third"):
+        window.offer(999, "text", 0, text)
+        assert (999, text) in served(window, 2)
+
+
+def test_each_connection_stays_in_order_whatever_passes_it() -> None:
+    """Floods and quiet ones: what is served of one connection is what it sent, in order."""
+    window = flooded(1, 2, 3)
+    window.settle(1)
+    for number in range(20):
+        window.offer(4, "text", 0, str(number))
+    order = served(window, len(window))
+    for connection in (1, 2, 3):
+        numbers = [
+            payload[0] for whose, payload in order if whose == connection and isinstance(payload, bytes)
+        ]
+        assert numbers == list(range(1 if connection == 1 else 0, 8))
+    assert [payload for whose, payload in order if whose == 4] == [str(number) for number in range(20)]
+
+
+def test_a_backlog_is_shared_by_bytes() -> None:
+    """While one connection gets a message of 60 KiB through, another gets some of 12 KiB: none starves."""
+    window = DeliveryWindow(ONE_BY_ONE)
+    for _ in range(10):
+        window.offer(1, "binary", 0, bytes(60 * KIB))
+    for _ in range(60):
+        window.offer(2, "binary", 0, bytes(12 * KIB))
+    window.take()
+    window.settle(1)
+    first = [whose for whose, _ in served(window, 25)]
+    assert first.count(1) == 5
+    assert first.count(2) == 20
+
+
+def test_a_stream_of_small_messages_does_not_starve_a_large_one() -> None:
+    """A connection that always has another small one waiting is passed at last."""
+    window = DeliveryWindow(ONE_BY_ONE)
+    window.offer(1, "text", 0, "in flight")
+    window.offer(1, "binary", 0, bytes(64 * KIB))
+    window.offer(2, "text", 0, "small")
+    window.take()
+    for _ in range(40):
+        window.settle(1)
+        window.offer(2, "text", 0, "small")
+        [deliver] = window.take()
+        if deliver.payload == bytes(64 * KIB):
+            return
+    pytest.fail("64 KiB waited for forty small ones")
+
+
+def test_an_actor_is_never_told_an_earlier_time() -> None:
+    """One that was overtaken gets the time of the one before it, and keeps it when it is delivered again."""
+    window = DeliveryWindow(ONE_BY_ONE)
+    window.offer(1, "text", 10, "with the worker")
+    window.offer(2, "binary", 20, bytes(64 * KIB))
+    window.take()
+    window.settle(1)
+    window.offer(3, "text", 30, "quick")
+    assert [deliver.at_us for deliver in window.take()] == [30]
+    window.settle(1)
+    assert [deliver.at_us for deliver in window.take()] == [30]
+    window.worker_lost(blame=True)
+    assert [deliver.at_us for deliver in window.take()] == [30]
+
+
+def test_what_was_in_flight_goes_before_all_that_waits() -> None:
+    """After a death a quiet connection waits for the suspects, one at a time, in the same order."""
+    window = flooded(1, 2, limits=WindowLimits(in_flight_events=4))
+    window.worker_lost(blame=True)
+    window.offer(3, "text", 0, "quick")
+    assert [whose for whose, _ in served(window, 4)] == [1, 2, 1, 2]
+    assert (3, "quick") in [(deliver.connection, deliver.payload) for deliver in window.take()]
+
+
 class WindowMachine(RuleBasedStateMachine):
-    """Any history of offers, sends, answers and deaths against a list of what is still owed."""
+    """Any history of offers, sends, answers and deaths against what each connection is still owed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.window = DeliveryWindow(SMALL)
-        self.owed: list[str] = []
+        self.owed: dict[int, list[object]] = {1: [], 2: [], 3: []}
+        self.again: list[Deliver] = []
         self.with_worker: list[Deliver] = []
-        self.done: list[object] = []
-        self.quarantined: list[object] = []
         self.offered = 0
 
-    @rule(connection=st.integers(1, 3))
-    def offer(self, connection: int) -> None:
+    @rule(connection=st.integers(1, 3), size=st.sampled_from([1, 20_000]))
+    def offer(self, connection: int, size: int) -> None:
         """An event arrives, if there is room."""
         if self.window.has_room(connection):
             self.offered += 1
-            text = str(self.offered)
-            self.window.offer(connection, "text", 0, text)
-            self.owed.append(text)
+            text = f"{self.offered:0{size}}"
+            self.window.offer(connection, "text", self.offered, text)
+            self.owed[connection].append(text)
 
     @rule()
     def take(self) -> None:
-        """The worker gets what it may have."""
-        self.with_worker += self.window.take()
+        """The worker gets what it may have: first what an earlier one had."""
+        taken = self.window.take()
+        lost = min(len(self.again), len(taken))
+        assert taken[:lost] == self.again[:lost]
+        del self.again[:lost]
+        self.with_worker += taken
 
     @precondition(lambda self: self.with_worker)
     @rule(data=st.data())
@@ -157,30 +262,47 @@ class WindowMachine(RuleBasedStateMachine):
         """Some of the oldest are answered and committed."""
         count = data.draw(st.integers(1, len(self.with_worker)))
         claimed = self.window.claim([answer(deliver) for deliver in self.with_worker[:count]])
-        self.done += payloads(claimed)
-        del self.with_worker[:count], self.owed[:count]
+        assert claimed == self.with_worker[:count]
+        for deliver in claimed:
+            assert self.owed[deliver.connection].pop(0) == deliver.payload
+        del self.with_worker[:count]
         self.window.settle(count)
 
     @rule(blame=st.booleans())
     def die(self, blame: bool) -> None:
         """The worker ends with what it has."""
-        self.with_worker = []
+        self.again, self.with_worker = self.with_worker + self.again, []
         poison = self.window.worker_lost(blame=blame)
         if poison is not None:
-            assert poison.payload == self.owed[0]
+            assert poison == self.again.pop(0)
+            assert self.owed[poison.connection].pop(0) == poison.payload
             self.window.settle(1)
-            self.quarantined.append(self.owed.pop(0))
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
-        """Every offered event is done, quarantined or owed, once, and in order."""
-        assert sorted([*self.done, *self.quarantined, *self.owed], key=int) == [
-            str(number) for number in range(1, self.offered + 1)
-        ]
-        assert self.done == sorted(self.done, key=int)
-        assert len(self.window) == len(self.owed)
-        assert [deliver.payload for deliver in self.with_worker] == self.owed[: len(self.with_worker)]
+        """What is owed is in the window, once; what the worker has is the oldest of each connection."""
+        assert len(self.window) == sum(map(len, self.owed.values()))
         assert len(self.with_worker) == self.window.in_flight <= SMALL.in_flight_events
+        taken = self.with_worker + self.again
+        for connection, owed in self.owed.items():
+            mine = [deliver.payload for deliver in taken if deliver.connection == connection]
+            assert mine == owed[: len(mine)]
+            assert self.window.pending(connection) == len(owed)
+        times = [deliver.at_us for deliver in taken]
+        assert times == sorted(times)
+
+    def teardown(self) -> None:
+        """Everything that is owed comes out in the end."""
+        for _ in range(1000):
+            self.take()
+            if not self.with_worker:
+                break
+            for deliver in self.with_worker:
+                assert self.owed[deliver.connection].pop(0) == deliver.payload
+            self.window.settle(len(self.with_worker))
+            self.with_worker = []
+        assert not any(self.owed.values())
+        assert len(self.window) == 0
 
 
 TestWindowAgainstModel = WindowMachine.TestCase
