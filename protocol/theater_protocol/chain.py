@@ -6,7 +6,7 @@ where rows are stored is the journal's affair. Neither a clock nor a component i
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, Never, cast
+from typing import Final, Literal, NamedTuple, Never, cast
 
 from theater_protocol import cbor
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -58,8 +58,7 @@ class Instance:
 TransitionInput = Genesis | Instance | Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """One link of the chain.
 
     `prev` is the hash before it, `at_us` Unix time, `connection` 0 where there is none. The input by kind:
@@ -89,18 +88,10 @@ def encode(transition: Transition) -> bytes:
 
     Deterministic CBOR (RFC 8949, 4.2.1). Raises LocalProtocolError for what decode would refuse.
     """
-    item = [
-        FORMAT,
-        transition.seq,
-        transition.prev,
-        transition.at_us,
-        transition.kind,
-        transition.connection,
-        _input_item(transition.input),
-        transition.outcome,
-        [[reply.kind, reply.payload] for reply in transition.replies],
-        transition.state_hash,
-    ]
+    seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = transition
+    inputs = _input_item(given) if isinstance(given, Genesis | Instance) else given
+    pairs = [[*reply] for reply in replies]
+    item = [FORMAT, seq, prev, at_us, kind, connection, inputs, outcome, pairs, state_hash]
     try:
         _check(item)
     except RemoteProtocolError as exc:
@@ -290,14 +281,12 @@ def _check_replies(replies: object, outcome: str, kind: str) -> None:
             _broken(f"a {pair[0]:.40} reply cannot be {type(pair[1]).__name__}")
 
 
-def _input_item(given: TransitionInput) -> object:
+def _input_item(given: Genesis | Instance) -> list[object]:
     match given:
         case Genesis(actor, component_sha256):
             return [actor, component_sha256, FORMAT]
         case Instance(seed, component_sha256):
             return [seed, component_sha256]
-        case payload:
-            return payload
 
 
 def _read_input(kind: TransitionKind, given: object) -> TransitionInput:

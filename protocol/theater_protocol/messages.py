@@ -1,12 +1,13 @@
-"""The frames' meaning: one frozen dataclass for each, and the strict way from and to CBOR items.
+"""The messages between supervisor and worker, and the strict way from and to CBOR items.
 
 frames.cddl beside this file is the same contract for other languages. Nothing here reads or writes bytes,
-and nothing here decides what happens on a frame.
+and nothing here decides what happens on a message. Those made for every event are named tuples: a frozen
+dataclass takes 0.9 µs to make, a tuple 0.4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Final, Literal, Never, TypeVar, cast
+from typing import Final, Literal, NamedTuple, Never, TypeVar, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.framing import MAX_FRAME_BYTES
@@ -22,6 +23,8 @@ MAX_SANDBOX_LEVEL: Final = 2
 MAX_DETAIL_CHARS: Final = 4096
 REPLY_OVERHEAD_BYTES: Final = 20
 MAX_BATCH_BYTES: Final = 256 * 1024  # replies beyond this do not wait for later results
+MAX_BATCH_FRAME_BYTES: Final = 64 * 1024  # what is longer has a frame of its own
+_EVENT_OVERHEAD_BYTES: Final = 96  # a frame without what it carries
 RESULT_OVERHEAD_BYTES: Final = 4 * MAX_DETAIL_CHARS + 256
 
 _T = TypeVar("_T")
@@ -38,8 +41,7 @@ _REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One message of a response: text has str, binary, ping and pong have bytes, close has None."""
 
     kind: ReplyKind
@@ -83,6 +85,16 @@ class Limits:
         """How many CBOR items a Result within these limits can consist of."""
         return 3 * self.max_replies + 16
 
+    @property
+    def max_frame_bytes(self) -> int:
+        """How long a worker's frame can be: one Result, or a batch of small ones."""
+        return max(self.max_result_bytes, MAX_BATCH_FRAME_BYTES)
+
+    @property
+    def max_frame_items(self) -> int:
+        """How many CBOR items a worker's frame can consist of; in a batch they have two bytes and more."""
+        return max(self.max_result_items, MAX_BATCH_FRAME_BYTES // 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -100,8 +112,7 @@ class Start:
     state: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """supervisor → worker: one event. `delivery` counts up; `at_us` is Unix time, the guest's clock.
 
     The payload by kind: init has the actor's name, text has str, binary, ping and pong have bytes,
@@ -151,10 +162,11 @@ class Deferred:
 
 
 StateUpdate = Changed | Unchanged | Deferred
+UNCHANGED: Final = Unchanged()
+DEFERRED: Final = Deferred()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """worker → supervisor: what a delivery came to.
 
     `detail` is the actor's error string for err, the reason for trap and timeout, else None; it has at most
@@ -185,8 +197,7 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
                 raise LocalProtocolError(f"a {kind} event cannot carry {type(payload).__name__}")
             return [2, delivery, connection, kind, at_us, payload]
         case Result(delivery, outcome, detail, replies, state_hash, update):
-            pairs = [[reply.kind, reply.payload] for reply in replies]
-            return [17, delivery, outcome, detail, pairs, state_hash, _update_item(update)]
+            return [17, delivery, outcome, detail, replies, state_hash, _update_item(update)]
         case Start(actor, path, sha256, limits, seed, state):
             return [1, actor, path, sha256, [*astuple(limits)], seed, state]
         case Stop():
@@ -195,24 +206,74 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             return [16, sha256, exports_init, sandbox_level]
 
 
+def to_batch_items(frames: Iterable[ToWorker | FromWorker]) -> Iterator[list[object]]:
+    """Turn frames into items, as many in one as MAX_BATCH_FRAME_BYTES allow: that costs half as much.
+
+    An item is a frame's own, or an array of such. Raises what to_item does.
+    """
+    batch: list[object] = []
+    batch_bytes = 0
+    for frame in frames:
+        frame_bytes = _size_bytes(frame)
+        if batch and batch_bytes + frame_bytes > MAX_BATCH_FRAME_BYTES:
+            yield _as_item(batch)
+            batch, batch_bytes = [], 0
+        batch.append(to_item(frame))
+        batch_bytes += frame_bytes
+    if batch:
+        yield _as_item(batch)
+
+
+def _as_item(batch: list[object]) -> list[object]:
+    return cast(list[object], batch[0]) if len(batch) == 1 else batch
+
+
+def _size_bytes(frame: ToWorker | FromWorker) -> int:
+    """Return what a frame's item has at most; a Deliver's text may have more, which nobody bounds."""
+    match frame:
+        case Deliver(_, _, _, _, payload):
+            return _EVENT_OVERHEAD_BYTES + (len(payload) if payload else 0)
+        case Result(_, _, detail, replies, _, update):
+            size = _EVENT_OVERHEAD_BYTES + (4 * len(detail) if detail else 0)
+            for reply in replies:
+                size += REPLY_OVERHEAD_BYTES + payload_bytes(reply)
+            return size + (len(update.state) if isinstance(update, Changed) and update.state else 0)
+        case _:
+            return MAX_BATCH_FRAME_BYTES
+
+
 def to_worker(item: object) -> ToWorker:
-    """Read an item that the supervisor sent. Raises RemoteProtocolError when it is not one."""
+    """Read one frame's item that the supervisor sent. Raises RemoteProtocolError when it is not one."""
     return cast(ToWorker, _read(item, _TO_WORKER))
 
 
 def from_worker(item: object) -> FromWorker:
-    """Read an item that a worker sent. Raises RemoteProtocolError when it is not one."""
+    """Read one frame's item that a worker sent. Raises RemoteProtocolError when it is not one."""
     return cast(FromWorker, _read(item, _FROM_WORKER))
 
 
-def _update_item(update: StateUpdate) -> list[object]:
+def all_to_worker(items: Iterable[object]) -> list[ToWorker]:
+    """Read the frames in items, each one or a batch, that the supervisor sent. Raises RemoteProtocolError."""
+    return [to_worker(one) for item in items for one in _unpack(item)]
+
+
+def all_from_worker(items: Iterable[object]) -> list[FromWorker]:
+    """Read the frames in items, each one or a batch, that a worker sent. Raises RemoteProtocolError."""
+    return [from_worker(one) for item in items for one in _unpack(item)]
+
+
+def _unpack(item: object) -> Sequence[object]:
+    return item if type(item) is list and item and type(item[0]) is list else (item,)
+
+
+def _update_item(update: StateUpdate) -> object:
     match update:
+        case Unchanged():
+            return "unchanged"
+        case Deferred():
+            return "deferred"
         case Changed(state):
             return ["changed", state]
-        case Unchanged():
-            return ["unchanged"]
-        case Deferred():
-            return ["deferred"]
 
 
 def _broken(message: str) -> Never:
@@ -311,35 +372,38 @@ def _read_ready(item: list[object]) -> Ready:
 
 
 def _read_result(item: list[object]) -> Result:
-    _, delivery, outcome, detail, replies, state_hash, update = item
+    """Read a Result, one for every event: plain type tests in a row."""
+    _, delivery, outcome, detail, pairs, state_hash, update = item
     if type(outcome) is not str or outcome not in _OUTCOMES:
         _broken(f"unknown outcome {outcome!r:.40}")
     if (detail is None) != (outcome == "ok"):
         _broken("detail goes with every outcome but ok")
-    result = Result(
-        _count(delivery, "delivery"),
-        cast(Outcome, outcome),
-        _read_detail(detail),
-        _read_replies(replies),
-        None if state_hash is None else _octets(state_hash, HASH_BYTES, "state_hash"),
-        _read_update(update),
+    if type(delivery) is not int or not 0 <= delivery < 1 << 63:
+        _count(delivery, "delivery")
+    if state_hash is not None and (type(state_hash) is not bytes or len(state_hash) != HASH_BYTES):
+        _octets(state_hash, HASH_BYTES, "state_hash")
+    replies = _read_replies(pairs)
+    updated = _read_update(update)
+    if detail is None:
+        return Result(
+            cast(int, delivery), cast(Outcome, outcome), None, replies, cast(bytes | None, state_hash), updated
+        )
+    if replies or isinstance(updated, Changed):
+        _broken(f"outcome {outcome} with replies or a new state")
+    return Result(
+        cast(int, delivery), cast(Outcome, outcome), _read_detail(detail), (), cast(bytes | None, state_hash), updated
     )
-    if result.outcome != "ok" and (result.replies or isinstance(result.update, Changed)):
-        _broken(f"outcome {result.outcome} with replies or a new state")
-    return result
 
 
-def _read_detail(value: object) -> str | None:
-    if value is None:
-        return None
+def _read_detail(value: object) -> str:
     detail = _typed(value, str, "detail")
     if len(detail) > MAX_DETAIL_CHARS:
         _broken(f"a detail of {len(detail)} characters")
     return detail
 
 
-def _read_replies(value: object) -> tuple[Reply, ...]:
-    return tuple(_read_reply(pair) for pair in _typed(value, list, "replies"))
+def _read_replies(pairs: object) -> tuple[Reply, ...]:
+    return tuple([_read_reply(pair) for pair in _typed(pairs, list, "replies")])
 
 
 def _read_reply(pair: object) -> Reply:
@@ -348,17 +412,19 @@ def _read_reply(pair: object) -> Reply:
     kind, payload = pair
     if type(kind) is not str or kind not in _REPLY_KINDS:
         _broken(f"unknown reply kind {kind!r:.40}")
-    return Reply(cast(ReplyKind, kind), _payload(kind, payload))
+    if type(payload) is not _PAYLOAD_TYPES[kind]:
+        _payload(kind, payload)
+    return Reply(cast(ReplyKind, kind), payload)
 
 
 def _read_update(value: object) -> StateUpdate:
     match value:
+        case "unchanged":
+            return UNCHANGED
+        case "deferred":
+            return DEFERRED
         case ["changed", state]:
             return Changed(_state(state))
-        case ["unchanged"]:
-            return Unchanged()
-        case ["deferred"]:
-            return Deferred()
         case _:
             _broken("unknown state update")
 

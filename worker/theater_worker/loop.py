@@ -12,7 +12,7 @@ from typing import Final
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker, to_item, to_worker
+from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker, all_to_worker, to_item
 from theater_worker.component import ActorComponent, Stopped
 from theater_worker.engine import new_engine
 from theater_worker.outbox import Outbox
@@ -102,4 +102,4 @@ def _read_frames(read_fd: int) -> Iterator[list[ToWorker]]:
     decoder = FrameDecoder()
     while data := os.read(read_fd, READ_BYTES):
         if items := decoder.feed(data):
-            yield [to_worker(item) for item in items]
+            yield all_to_worker(items)

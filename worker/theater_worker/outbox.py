@@ -15,15 +15,15 @@ from collections.abc import Callable
 
 from theater_protocol.framing import encode_frame
 from theater_protocol.messages import (
+    DEFERRED,
     MAX_BATCH_BYTES,
     REPLY_OVERHEAD_BYTES,
+    UNCHANGED,
     Changed,
-    Deferred,
     Result,
     StateUpdate,
-    Unchanged,
     payload_bytes,
-    to_item,
+    to_batch_items,
 )
 from theater_worker.component import Err, Ok, Outcome, Stopped
 from theater_worker.route import State
@@ -68,15 +68,14 @@ class Outbox:
         with self._lock:
             if not self._pending:
                 return
-            frames = [
-                encode_frame(to_item(_result(*pending, self._update(index))))
-                for index, pending in enumerate(self._pending)
+            results = [
+                _result(*pending, self._update(index)) for index, pending in enumerate(self._pending)
             ]
             self._sent = self.state
             self._pending = []
             self._pending_bytes = 0
             self._first_change, self._last_change = None, -1
-            self._write(b"".join(frames))
+            self._write(b"".join(map(encode_frame, to_batch_items(results))))
 
     def _change_state(self, state: State) -> None:
         if state == self.state:
@@ -89,10 +88,10 @@ class Outbox:
 
     def _update(self, index: int) -> StateUpdate:
         if self._first_change is None or index < self._first_change or index > self._last_change:
-            return Unchanged()
+            return UNCHANGED
         if index < self._last_change:
-            return Deferred()
-        return Unchanged() if self.state == self._sent else Changed(self.state)
+            return DEFERRED
+        return UNCHANGED if self.state == self._sent else Changed(self.state)
 
 
 def _result(delivery: int, outcome: Outcome, state_hash: bytes | None, update: StateUpdate) -> Result:

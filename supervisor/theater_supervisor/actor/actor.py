@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from theater_protocol.chain import Instance
-from theater_protocol.messages import Deliver, EventKind, Payload, Ready, Result, Unchanged
+from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Result
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
@@ -313,7 +313,7 @@ class Actor:
             deliver.at_us, deliver.kind, deliver.connection, deliver.payload, "poison", (), self._state_hash
         )
         try:
-            await self._journal.commit((entry,), Unchanged())
+            await self._journal.commit((entry,), UNCHANGED)
         except JournalFailed as exc:
             await self._recover_journal(exc)
             return

@@ -7,7 +7,7 @@ It neither sends nor commits anything.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import islice
 
@@ -183,7 +183,7 @@ class DeliveryWindow:
         else:
             return None
         if deliver.at_us < self._taken_at_us:
-            deliver = replace(deliver, at_us=self._taken_at_us)
+            deliver = deliver._replace(at_us=self._taken_at_us)
         self._taken_at_us = deliver.at_us
         self._taken.append(deliver)
         return deliver

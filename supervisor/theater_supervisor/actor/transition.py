@@ -11,6 +11,7 @@ from typing import Final
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import (
     MAX_BATCH_BYTES,
+    UNCHANGED,
     Changed,
     Deferred,
     Deliver,
@@ -56,8 +57,9 @@ def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> N
     for result in results:
         if isinstance(result.update, Changed) and len(result.update.state or b"") > limits.max_state_bytes:
             raise RemoteProtocolError("a state over the limit")
-        replies += len(result.replies)
-        octets += sum(map(payload_bytes, result.replies))
+        for reply in result.replies:
+            replies += 1
+            octets += payload_bytes(reply)
     if replies > _BATCH_REPLIES + limits.max_replies or octets > _BATCH_BYTES + limits.max_reply_bytes:
         raise RemoteProtocolError(f"{replies} replies of {octets} bytes at once")
 
@@ -68,7 +70,7 @@ def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_has
     `state_hash` is the hash of the last committed state. Raises RemoteProtocolError when a hash does not
     belong to the bytes that came with it, or a failed call pretends to have changed the state.
     """
-    update: Changed | Unchanged = Unchanged()
+    update: Changed | Unchanged = UNCHANGED
     carried = state_hash
     for result in results:
         match result.update:
@@ -100,12 +102,6 @@ def _check_failed_calls(results: Sequence[Result], state_hash: bytes | None) -> 
 
 
 def _entry(deliver: Deliver, result: Result) -> Entry:
-    return Entry(
-        deliver.at_us,
-        deliver.kind,
-        deliver.connection,
-        deliver.payload,
-        result.outcome,
-        result.replies,
-        result.state_hash,
-    )
+    _, connection, kind, at_us, payload = deliver
+    _, outcome, _, replies, state_hash, _ = result
+    return Entry(at_us, kind, connection, payload, outcome, replies, state_hash)

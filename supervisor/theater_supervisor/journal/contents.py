@@ -5,6 +5,7 @@ Pure: the links, the ledger and the state after a batch are computed here; table
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from theater_protocol.chain import (
     Transition,
@@ -21,9 +22,8 @@ from theater_protocol.messages import Changed, Reply, Unchanged
 Row = tuple[int, bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A transition before it has its place in the chain; the fields are those of chain.Transition."""
+class Entry(NamedTuple):
+    """A transition before it has its place in the chain; the fields are chain.Transition's, in its order."""
 
     at_us: int
     kind: TransitionKind
@@ -76,19 +76,7 @@ def link(
         wrong = ledger.apply(entry.kind, entry.connection, entry.outcome, entry.state_hash)
         if wrong:
             raise LocalProtocolError(f"not committed: seq {seq}: {wrong}")
-        body = encode(
-            Transition(
-                seq,
-                prev,
-                entry.at_us,
-                entry.kind,
-                entry.connection,
-                entry.input,
-                entry.outcome,
-                entry.replies,
-                entry.state_hash,
-            )
-        )
+        body = encode(Transition(seq, prev, *entry))
         prev = hash_body(body)
         rows.append((seq, prev, body))
     state = _state_after(before, ledger, update)
