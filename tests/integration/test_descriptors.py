@@ -1,6 +1,5 @@
 """A real supervisor that runs out of file descriptors, or would."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def test_a_supervisor_without_descriptors_goes_on(tmp_path: Path) -> None:
                 assert await ask(connection, "before") == "before"
                 pid, port = running.process.pid, urlsplit(running.urls["echo"]).port
                 assert port is not None
-                taken = len(os.listdir(f"/proc/{pid}/fd"))
+                taken = len(list(Path(f"/proc/{pid}/fd").iterdir()))
                 _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken + 2, hard))
                 crowd = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(10)]
