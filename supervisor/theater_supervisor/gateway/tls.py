@@ -2,8 +2,12 @@
 
 import ssl
 from pathlib import Path
+from typing import Final
 
 from theater_supervisor.gateway.secret_files import SecretUnusable, check_secrecy, unreadable
+
+# Of one kind, or of two: OpenSSL knows no place for a key of another kind than the certificate's.
+_MISMATCHES: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
@@ -41,7 +45,7 @@ def _check_certificate(cert: Path) -> None:
 
 
 def _unfitting(cert: Path, key: Path, error: ssl.SSLError) -> SecretUnusable:
-    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+    if error.reason in _MISMATCHES:
         what = f"{key} is not the key of the certificate in {cert}"
         return SecretUnusable(what, "the server's own certificate comes first in the file")
     if error.reason and "TOO_" in error.reason:
