@@ -82,11 +82,6 @@ class Actor:
         (home / "manifests" / f"{self.name}.toml").write_text(text)
 
 
-def durable(durability: str) -> str:
-    """Return the manifest's table for a durability."""
-    return f'[journal]\ndurability = "{durability}"'
-
-
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """Give a directory on the disk that the project is on, for the time of the block."""
@@ -140,6 +135,15 @@ def ours(home: Path, *actors: Actor, log_level: str = "warning") -> Iterator[dic
     options = ["--log-level", log_level, "--var", str(home / "var")]
     with serving([program, *options, str(home / "manifests")], {actor.name for actor in actors}) as servers:
         yield servers
+
+
+@contextlib.contextmanager
+def ours_and_peers(names: tuple[str, ...] = PEERS) -> Iterator[dict[str, Server]]:
+    """Serve our echo actor once for each durability, and those peers that can run; give all as rows."""
+    durabilities = ("power-loss", "process-crash")
+    actors = [Actor(name, tables=f'[journal]\ndurability = "{name}"') for name in durabilities]
+    with scratch() as home, ours(home, *actors) as servers, peers(names) as others:
+        yield {f"ours, {name}": server for name, server in servers.items()} | others
 
 
 def missing(peer: str) -> str | None:
