@@ -115,9 +115,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def shown(value: float) -> str:
     """Write a figure with three digits that matter, large ones whole."""
-    if value == 0 or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}" if abs(value) >= 0.001 else f"{value:.1g}"
+    return f"{value:,.0f}" if abs(value) >= 100 or not value else f"{value:#.3g}".rstrip(".")
 
 
 def target_text(target: Target) -> str:

@@ -2,50 +2,81 @@
 
     python -m benchmarks.gateway_abuse [ATTACK …]
 
-The attacks are those of tests/faults/test_gateway_abuse.py at their full counts, against a real supervisor.
+The attacks are those of tests/faults/gateway_attacks.py at their full counts, in a process of their own; the
+supervisor and its worker have two, and this one has the good client alone. None of them is niced: with fewer
+cores than four busy processes the latency has what the scheduler adds in it, and so has the idle one.
 """
 
+import socket
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import trio
-from tests.faults.test_gateway_abuse import ATTACKS, Attack, memory_bytes
+from tests.faults.gateway_attacks import ATTACKS, let_loose
+from tests.integration.gateway_rig import TEXT, frame, request
 from tests.integration.running import Running, ask, client, supervisor, write_manifest
+
+from theater_supervisor.ops.status import rss_bytes
 
 IDLE_S: Final = 5
 PAUSE_S: Final = 0.005
+SETTLE_S: Final = 8
+SIZE: Final = 16
+RECEIVE_BYTES: Final = 4096
+TIMEOUT_S: Final = 60
 MIB: Final = 1024 * 1024
 
 
-async def latencies(url: str, over: trio.Event) -> list[float]:
-    """Ask for an echo again and again; return the seconds that each took, in order of size."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The good client's latency in ms, and the supervisor's memory in MiB: at its peak and after it."""
+
+    asked: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    grown_mib: float
+    kept_mib: float
+
+
+def memory_bytes(running: Running) -> int:
+    """The supervisor's resident set."""
+    return rss_bytes(running.process.pid) or 0
+
+
+def latencies(url: str, over: trio.Event) -> list[float]:
+    """Ask for an echo again and again on a blocking socket; return the seconds of each, in order of size."""
     taken: list[float] = []
-    async with client(url) as good:
+    where, asked = urlsplit(url), frame(TEXT, bytes(SIZE))
+    with socket.create_connection((where.hostname, where.port), TIMEOUT_S) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(request())
+        while not sock.recv(RECEIVE_BYTES).endswith(b"\r\n\r\n"):
+            pass
         while not over.is_set():
             started = time.perf_counter()
-            await ask(good, "ping")
+            sock.sendall(asked)
+            missing = SIZE + 2
+            while missing:
+                missing -= len(sock.recv(missing))
             taken.append(time.perf_counter() - started)
-            await trio.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)
     return sorted(taken)
 
 
-async def measure(
-    running: Running, attack: Attack | None, total: int, at_once: int
-) -> tuple[float, float, int]:
-    """Return the good client's p50 and p99 in ms, and the growth of memory in MiB, during an attack."""
-    url, over, places = running.urls["echo"], trio.Event(), trio.CapacityLimiter(at_once)
-    before, peak, taken = memory_bytes(running), [memory_bytes(running)], list[float]()
-
-    async def one(number: int) -> None:
-        async with places:
-            if attack is not None:
-                await attack(url, number)
+async def measure(running: Running, name: str, count: int) -> Measured:
+    """Let the attack, or nothing for "idle", go on beside the good client."""
+    url, over, taken = running.urls["echo"], trio.Event(), list[float]()
+    before = memory_bytes(running)
+    peak = [before]
 
     async def good() -> None:
-        taken.extend(await latencies(url, over))
+        taken.extend(await trio.to_thread.run_sync(latencies, url, over))
 
     async def watch() -> None:
         while not over.is_set():
@@ -55,31 +86,34 @@ async def measure(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(good)
         nursery.start_soon(watch)
-        if attack is None:
+        if name == "idle":
             await trio.sleep(IDLE_S)
-        async with trio.open_nursery() as attackers:
-            for number in range(total):
-                attackers.start_soon(one, number)
+        else:
+            await let_loose(name, url, count)
         over.set()
-    return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3, (max(peak) - before) // MIB
+    await trio.sleep(SETTLE_S)
+    at = [taken[len(taken) * percent // 100] * 1e3 for percent in (50, 99)]
+    grown, kept = ((octets - before) / MIB for octets in (max(peak), memory_bytes(running)))
+    return Measured(len(taken), *at, taken[-1] * 1e3, grown, kept)
 
 
 async def main(names: list[str]) -> None:
     """Measure idle, then beside each attack."""
     with tempfile.TemporaryDirectory() as directory:
-        write_manifest(Path(directory), "echo", "echo", compression=True)
+        write_manifest(Path(directory), "echo", "echo", compression=True, max_connections=2000)
         async with supervisor(Path(directory)) as running:
             async with client(running.urls["echo"]) as first:
                 await ask(first, "warm")
-            _, idle_ms, _ = await measure(running, None, 0, 1)
-            print(f"{'idle':16} p99 {idle_ms:6.1f} ms")
-            for attack, total, at_once in ATTACKS:
-                if names and attack.__name__ not in names:
-                    continue
-                p50_ms, p99_ms, grown_mib = await measure(running, attack, total, at_once)
+            counts = {"idle": 0} | {attack.__name__: count for attack, count, _ in ATTACKS}
+            idle_ms = None
+            for name in counts if not names else ["idle", *names]:
+                seen = await measure(running, name, counts[name])
+                idle_ms = idle_ms or seen.p99_ms
                 print(
-                    f"{attack.__name__:16} p50 {p50_ms:6.1f} ms  p99 {p99_ms:6.1f} ms"
-                    f"  {p99_ms / idle_ms:5.1f} x idle  memory +{grown_mib} MiB"
+                    f"{name:18} p50 {seen.p50_ms:7.1f}  p99 {seen.p99_ms:7.1f}  max {seen.max_ms:7.1f} ms"
+                    f"  of {seen.asked:5}  p99 {seen.p99_ms / idle_ms:5.1f} x idle"
+                    f"  memory +{seen.grown_mib:.0f} MiB, after it +{seen.kept_mib:.0f} MiB",
+                    flush=True,
                 )
 
 

@@ -1,4 +1,4 @@
-"""The plot: a panel for each section, a bar for each row's median, a line from lowest to highest."""
+"""The plot: a panel for what can be compared, a bar for each row's median, a line from lowest to highest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from benchmarks.figures import Rows, Section
 from benchmarks.report import Measured
 
-_PANEL_INCHES = (7.5, 0.32)  # width; height of a bar
+_WIDTH_INCHES, _BAR_INCHES, _HEAD_INCHES = 8.0, 0.22, 0.7
+_LOG_FROM = 100.0  # bars that differ by more would not be seen beside each other
 
 
 def plot(file: Path, sections: tuple[Section, ...], kept: Mapping[str, Measured]) -> None:
@@ -18,19 +19,22 @@ def plot(file: Path, sections: tuple[Section, ...], kept: Mapping[str, Measured]
         for section in sections
         if section.name in kept
         for unit, rows in _by_unit(kept[section.name].rows).items()
+        if len(rows) > 1
     ]
-    heights = [max(3, len(rows)) * _PANEL_INCHES[1] + 0.8 for _, rows in panels]
-    figure = matplotlib.figure.Figure(figsize=(_PANEL_INCHES[0], sum(heights)), layout="constrained")
+    heights = [len(rows) * _BAR_INCHES + _HEAD_INCHES for _, rows in panels]
+    size = (_WIDTH_INCHES, sum(heights))
+    figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     for (title, rows), axis in zip(panels, axes[:, 0], strict=True):
-        names, medians = list(rows), [row.median for row in rows.values()]
+        medians = [row.median for row in rows.values()]
         spread = [
             [row.median - min(row.values) for row in rows.values()],
             [max(row.values) - row.median for row in rows.values()],
         ]
-        axis.barh(names, medians, xerr=spread, color="#4c78a8", ecolor="#333333", capsize=2)
+        is_log = max(medians) > _LOG_FROM * min(medians)
+        axis.barh(list(rows), medians, xerr=spread, log=is_log, color="#4c78a8", ecolor="#333333", capsize=2)
         axis.invert_yaxis()
-        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_title(title + (", logarithmic" if is_log else ""), loc="left", fontsize=10)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -82,11 +82,6 @@ class Actor:
         (home / "manifests" / f"{self.name}.toml").write_text(text)
 
 
-def durable(durability: str) -> str:
-    """Return the manifest's table for a durability."""
-    return f'[journal]\ndurability = "{durability}"'
-
-
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """Give a directory on the disk that the project is on, for the time of the block."""
@@ -98,9 +93,15 @@ def scratch() -> Iterator[Path]:
 @contextlib.contextmanager
 def serving(command: list[str], names: set[str]) -> Iterator[dict[str, Server]]:
     """Run a server until the block ends; give what it announces by name."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, cwd=ROOT) as process,
+    ):
         try:
             urls = _announced(process, names)
+            if not urls:
+                complaints.seek(0)
+                raise RuntimeError(f"{command[0]} ended: {complaints.read().decode(errors='replace')}")
             behind = psutil.Process(process.pid)
             yield {name: Server(url, behind) for name, url in urls.items()}
         finally:
@@ -109,12 +110,13 @@ def serving(command: list[str], names: set[str]) -> Iterator[dict[str, Server]]:
 
 
 def _announced(process: subprocess.Popen[bytes], names: set[str]) -> dict[str, str]:
+    """Read what a server prints until all names are in it; nothing, if it ends before."""
     assert process.stdout is not None
     output, urls = "", dict[str, str]()
     while not urls.keys() >= names:
         chunk = os.read(process.stdout.fileno(), 1 << 16)  # workerd ends no line
         if not chunk:
-            raise RuntimeError(f"a server ended before it served {names - urls.keys()}: {output}")
+            return {}
         output += chunk.decode()
         urls = {
             name or socket: url or f"ws://127.0.0.1:{port}/"
@@ -133,6 +135,15 @@ def ours(home: Path, *actors: Actor, log_level: str = "warning") -> Iterator[dic
     options = ["--log-level", log_level, "--var", str(home / "var")]
     with serving([program, *options, str(home / "manifests")], {actor.name for actor in actors}) as servers:
         yield servers
+
+
+@contextlib.contextmanager
+def ours_and_peers(names: tuple[str, ...] = PEERS) -> Iterator[dict[str, Server]]:
+    """Serve our echo actor once for each durability, and those peers that can run; give all as rows."""
+    durabilities = ("power-loss", "process-crash")
+    actors = [Actor(name, tables=f'[journal]\ndurability = "{name}"') for name in durabilities]
+    with scratch() as home, ours(home, *actors) as servers, peers(names) as others:
+        yield {f"ours, {name}": server for name, server in servers.items()} | others
 
 
 def missing(peer: str) -> str | None:

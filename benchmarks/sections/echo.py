@@ -3,31 +3,23 @@
 Throughput has 32 connections with 4 messages outstanding on each, latency one with one; texts of 16 bytes.
 """
 
-import contextlib
 from collections.abc import Iterator
 
 from benchmarks.figures import Plan, Sample, Section, Target
-from benchmarks.servers import Actor, Server, durable, load, ours, peers, scratch
+from benchmarks.servers import load, ours_and_peers
 
 _LATENCY_SHARE = 0.5  # a latency needs less time than a throughput to settle
 
 
-@contextlib.contextmanager
-def _all() -> Iterator[dict[str, Server]]:
-    actors = [Actor(name, tables=durable(name)) for name in ("power-loss", "process-crash")]
-    with scratch() as home, ours(home, *actors) as servers, peers() as others:
-        yield servers | others
-
-
 def _throughput(plan: Plan) -> Iterator[Sample]:
-    with _all() as servers:
+    with ours_and_peers() as servers:
         for _ in range(plan.rounds):
             for name, server in servers.items():
                 yield Sample(name, load(server.url, "throughput", plan.seconds)["per_s"], "messages/s")
 
 
 def _latency(plan: Plan) -> Iterator[Sample]:
-    with _all() as servers:
+    with ours_and_peers() as servers:
         for _ in range(plan.rounds):
             for name, server in servers.items():
                 figures = load(server.url, "latency", plan.seconds * _LATENCY_SHARE)
@@ -40,8 +32,8 @@ THROUGHPUT = Section(
     "Echoes of 16-byte texts, 32 connections with 4 outstanding on each.",
     _throughput,
     (
-        Target("power-loss", 1.5, at_least=True, over="bare"),
-        Target("power-loss", 4, at_least=True, over="workerd"),
+        Target("ours, power-loss", 1.5, at_least=True, over="bare"),
+        Target("ours, power-loss", 4, at_least=True, over="workerd"),
     ),
     baseline="bare",
 )
@@ -49,6 +41,6 @@ LATENCY = Section(
     "latency",
     "An echo of a 16-byte text, one connection with one outstanding.",
     _latency,
-    (Target("power-loss", 3, over="bare"), Target("process-crash", 2, over="bare")),
+    (Target("ours, power-loss", 3, over="bare"), Target("ours, process-crash", 2, over="bare")),
     baseline="bare",
 )

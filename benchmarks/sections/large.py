@@ -1,10 +1,9 @@
 """Large messages: echoes of 1 MiB of bytes, 4 connections with one outstanding on each."""
 
-import contextlib
 from collections.abc import Iterator
 
 from benchmarks.figures import Plan, Sample, Section, Target
-from benchmarks.servers import Actor, durable, load, ours, peers, scratch
+from benchmarks.servers import load, ours_and_peers
 
 _SIZE = 1 << 20
 _CONNECTIONS = 4
@@ -12,10 +11,7 @@ _PEERS = ("bare", "websockets", "ws")
 
 
 def _large(plan: Plan) -> Iterator[Sample]:
-    with contextlib.ExitStack() as stack:
-        home = stack.enter_context(scratch())
-        actors = [Actor(name, tables=durable(name)) for name in ("power-loss", "process-crash")]
-        servers = stack.enter_context(ours(home, *actors)) | stack.enter_context(peers(_PEERS))
+    with ours_and_peers(_PEERS) as servers:
         for _ in range(plan.rounds):
             for name, server in servers.items():
                 figures = load(
@@ -34,6 +30,6 @@ LARGE = Section(
     "large",
     "Echoes of 1 MiB binary messages, 4 connections with one outstanding on each.",
     _large,
-    (Target("power-loss", 1.5, at_least=True, over="bare"),),
+    (Target("ours, power-loss", 1.5, at_least=True, over="bare"),),
     baseline="bare",
 )

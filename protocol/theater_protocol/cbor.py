@@ -6,7 +6,8 @@ is in its shortest form, RFC 8949, section 4.2.1.
 """
 
 import io
-from typing import NoReturn
+import threading
+from typing import Final, NoReturn
 
 import cbor2
 
@@ -39,28 +40,45 @@ def encode(item: object) -> bytes:
         raise LocalProtocolError(f"cannot encode: {exc}") from exc
 
 
-def decode(data: bytes) -> object:
-    """Decode exactly one item from all of `data`.
-
-    Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, nesting deeper
-    than MAX_DEPTH.
-    """
-    stream = io.BytesIO(data)
-    decoder = cbor2.CBORDecoder(
-        stream,
+def _new_decoder() -> cbor2.CBORDecoder:
+    return cbor2.CBORDecoder(
+        _NOTHING,
         tag_hook=_refuse_tag,
         semantic_decoders=_REFUSE_TAGS,
         max_depth=MAX_DEPTH,
         allow_indefinite=False,
         allow_duplicate_keys=False,
     )
+
+
+class _Thread(threading.local):
+    """What each thread keeps: making a decoder takes twice as long as decoding a frame with it."""
+
+    def __init__(self) -> None:
+        self.decoder = _new_decoder()
+
+
+_NOTHING: Final = io.BytesIO()
+_thread = _Thread()
+
+
+def decode(data: bytes) -> object:
+    """Decode exactly one item from all of `data`.
+
+    Refused with RemoteProtocolError: trailing bytes, tags, duplicate keys, indefinite lengths, nesting deeper
+    than MAX_DEPTH.
+    """
+    decoder = _thread.decoder
+    decoder.fp = stream = io.BytesIO(data)
     try:
         item: object = decoder.decode()
-    except RemoteProtocolError:
-        raise
     # cbor2 wraps what a hostile item provokes in its own error, but not everywhere (memory, recursion).
     except Exception as exc:
+        _thread.decoder = _new_decoder()  # whatever the old one was in the middle of
+        if isinstance(exc, RemoteProtocolError):
+            raise
         raise RemoteProtocolError(f"not valid CBOR: {exc}") from exc
+    decoder.fp = _NOTHING  # so that `data` can go
     if stream.tell() != len(data):
         raise RemoteProtocolError("bytes follow the item")
     return item
@@ -90,6 +108,17 @@ def check_item_count(data: memoryview, max_items: int) -> None:
             at += argument
     if at < len(data):
         raise RemoteProtocolError(f"more than {max_items} items")
+
+
+def head_bytes(argument: int) -> int:
+    """Return how many bytes the shortest head with this argument has, RFC 8949, section 3."""
+    if argument < 24:
+        return 1
+    if argument < 1 << 8:
+        return 2
+    if argument < 1 << 16:
+        return 3
+    return 5 if argument < 1 << 32 else 9
 
 
 def decode_shortest(data: bytes) -> object:

@@ -6,7 +6,7 @@ where rows are stored is the journal's affair. Neither a clock nor a component i
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple, Never, cast
+from typing import Any, Final, Literal, NamedTuple, Never, cast
 
 from theater_protocol import cbor
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -21,6 +21,8 @@ TransitionOutcome = Literal["ok", "err", "trap", "timeout", "poison"]
 
 _DOMAIN: Final = b"theater-chain-1\0"
 _FIELDS: Final = 10
+_HASH_ITEM_BYTES: Final = 2 + HASH_BYTES
+_FIXED_BYTES: Final = 4 + _HASH_ITEM_BYTES  # the heads of array, format, kind and outcome; prev
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout", "poison"})
 _INPUT_TYPES: Final[dict[str, type]] = {
     "genesis": list,
@@ -146,9 +148,8 @@ class ChainVerifier:
 
     def feed(self, seq: int, hash: bytes, body: bytes) -> Fault | None:
         """Take the next row; return the fault that it shows, or None."""
-        expected = self.seq + 1
-        if seq != expected:
-            return self._gap(seq, expected)
+        if seq != self.seq + 1:
+            return self._gap(seq, self.seq + 1)
         if type(body) is not bytes:
             return Fault(seq, "malformed: its body is not bytes")
         if sha256(_DOMAIN + body).digest() != hash:
@@ -160,9 +161,7 @@ class ChainVerifier:
         wrong = self._misplaced(item) or self._misfit(item)
         if wrong:
             return Fault(seq, wrong)
-        self.seq = seq
-        self.hash = hash
-        self.at_us = cast(int, item[3])
+        self.seq, self.hash, self.at_us = seq, hash, item[3]
         return None
 
     def checkpoint(self) -> Checkpoint:
@@ -186,22 +185,22 @@ class ChainVerifier:
             return Fault(0, f"the genesis is missing: the first row is seq {seq}")
         return Fault(expected, f"missing: after seq {expected - 1} comes seq {seq}")
 
-    def _misplaced(self, item: list[object]) -> str | None:
+    def _misplaced(self, item: list[Any]) -> str | None:
         if item[1] != self.seq + 1:
             return f"its body is that of seq {item[1]}: moved or repeated"
         if item[2] != self.hash:
             return f"its prev is not the hash of seq {self.seq}: one of the two was replaced"
         return None
 
-    def _misfit(self, item: list[object]) -> str | None:
-        kind = cast(str, item[4])
+    def _misfit(self, item: list[Any]) -> str | None:
+        _, _, _, _, kind, connection, given, outcome, _, state_hash = item
         if (kind == "genesis") != (self.seq < 0):
             return "the genesis is missing" if self.seq < 0 else "a second genesis"
-        if kind == "genesis":
-            self.actor = cast(list[str], item[6])[0]
-            self.ledger.state_hash = cast(bytes | None, item[9])
-            return None
-        return self.ledger.apply(kind, cast(int, item[5]), cast(str, item[7]), cast(bytes | None, item[9]))
+        if kind != "genesis":
+            return self.ledger.apply(kind, connection, outcome, state_hash)
+        self.actor = given[0]
+        self.ledger.state_hash = state_hash
+        return None
 
 
 def _unlike_its_hash(seq: int, body: bytes) -> str:
@@ -219,15 +218,17 @@ def _broken(message: str) -> Never:
     raise RemoteProtocolError(message)
 
 
-def _read(body: bytes) -> list[object]:
-    item = cbor.decode_shortest(body)
+def _read(body: bytes) -> list[Any]:
+    item = cbor.decode(body)
     if type(item) is not list:
         _broken("a transition must be an array")
     _check(item)
+    if _shortest_bytes(item) != len(body):
+        _broken("not in shortest form")
     return item
 
 
-def _check(item: list[object]) -> None:
+def _check(item: list[Any]) -> None:
     """Check one body's shape; plain type tests in a row, because verifying spends its time here."""
     if len(item) != _FIELDS or type(item[0]) is not int or item[0] != FORMAT:
         _broken(f"a transition must be an array of {_FIELDS} that starts with its format {FORMAT}")
@@ -279,6 +280,32 @@ def _check_replies(replies: object, outcome: str, kind: str) -> None:
             _broken("a reply must be an array of 2")
         if type(pair[1]) is not _REPLY_TYPES.get(pair[0]):
             _broken(f"a {pair[0]:.40} reply cannot be {type(pair[1]).__name__}")
+
+
+def _shortest_bytes(item: list[Any]) -> int:
+    """Return how many bytes a checked item has in its shortest form.
+
+    There is one such form, and every other is longer: so nothing has to be encoded to know it, which would
+    take four times as long.
+    """
+    _, seq, _, at_us, kind, connection, given, outcome, replies, state_hash = item
+    size = _FIXED_BYTES + cbor.head_bytes(seq) + cbor.head_bytes(at_us) + cbor.head_bytes(connection)
+    # Heads of kinds and outcomes are a byte each.
+    size += len(kind) + len(outcome) + _payload_bytes(given) + cbor.head_bytes(len(replies))
+    for reply_kind, payload in replies:
+        size += 2 + len(reply_kind) + _payload_bytes(payload)
+    return size + (1 if state_hash is None else _HASH_ITEM_BYTES)
+
+
+def _payload_bytes(payload: Any) -> int:  # noqa: ANN401 a checked item's: text, bytes, null, a count or an array of them
+    if payload is None:
+        return 1
+    if type(payload) is int:
+        return cbor.head_bytes(payload)
+    if type(payload) is list:
+        return cbor.head_bytes(len(payload)) + sum(map(_payload_bytes, payload))
+    size = len(payload) if type(payload) is bytes or payload.isascii() else len(payload.encode())
+    return size + cbor.head_bytes(size)
 
 
 def _input_item(given: Genesis | Instance) -> list[object]:

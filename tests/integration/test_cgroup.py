@@ -1,5 +1,6 @@
 """Control groups for workers, by a kernel that keeps their limits."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +12,7 @@ import trio
 from tests.integration.running import ask, client, close_code, supervisor, write_manifest
 from theater_supervisor.actor.cgroup import own_group
 
-LIMIT_MIB = 160
+LIMIT_MIB = 80
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ def delegated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(trio.lowlevel, "open_process", started_inside)
         yield group
     finally:
-        group.rmdir()
+        # After a failure there may be groups in it, of processes that are about to end.
+        with contextlib.suppress(OSError):
+            group.rmdir()
 
 
 def groups(delegated: Path) -> set[str]:
@@ -44,21 +47,23 @@ def groups(delegated: Path) -> set[str]:
 
 def test_the_kernel_keeps_a_worker_s_limits(tmp_path: Path, delegated: Path) -> None:
     """Over memory.max only that worker is killed, and said to be; every group goes with its process."""
-    write_manifest(tmp_path, "hog", "probe", f"[limits]\nmemory_mib = 1024\nrss_mib = {LIMIT_MIB * 4 // 5}")
+    limits = f"[limits]\nmemory_mib = 1024\nrss_mib = {LIMIT_MIB * 4 // 5}\ncall_timeout_s = 20"
+    write_manifest(tmp_path, "hog", "probe", limits)
     write_manifest(tmp_path, "echo", "echo")
 
     async def main() -> None:
         async with supervisor(tmp_path) as running, client(running.urls["echo"]) as neighbour:
+            pids = [await running.next_worker(actor) for actor in ("hog", "echo")]
             assert groups(delegated) == {"supervisor", "hog.1", "echo.1"}
             hog = delegated / "hog.1"
             assert (hog / "memory.max").read_text() == f"{LIMIT_MIB << 20}\n"
             assert (hog / "pids.max").read_text() == "32\n"
-            assert (hog / "cgroup.procs").read_text().split() == [str(running.worker_pids("hog")[0])]
+            assert (hog / "cgroup.procs").read_text().split() == [str(pids[0])]
             async with client(running.urls["hog"]) as connection:
                 await connection.send_message("hog 300")
                 assert await close_code(connection) == 1011
             assert await ask(neighbour, "still there") == "still there"
-            assert len(running.worker_pids("echo")) == 1
+            assert running.worker_pids("echo") == [pids[1]]
             await running.stop()
             words = f"out of memory, of which its control group may have {LIMIT_MIB} MiB"
             assert words in running.log("hog")

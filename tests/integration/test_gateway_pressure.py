@@ -109,7 +109,7 @@ def test_what_came_before_a_close_is_delivered_before_it() -> None:
     run(main)
 
 
-def test_a_half_closed_client_still_gets_its_replies() -> None:
+def test_a_half_closed_client_still_gets_what_was_queued() -> None:
     """What was queued when its side ended is sent before ours does."""
 
     async def main() -> None:

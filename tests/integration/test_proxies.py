@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,38 +16,36 @@ from wsproto.events import Ping, TextMessage
 
 from tests.integration.gateway_rig import TEXT, RawClient, frame, request
 from tests.integration.running import PATIENCE_S, Running, supervisor, write_manifest
+from tests.integration.test_secrets import make_certificate
 
 README = Path(__file__).parents[2] / "README.md"
-# What a snippet stands in; %s is the port to listen on and the snippet.
+# What a snippet stands in.
 SURROUNDINGS = {
     "nginx": """
         daemon off; pid nginx.pid; error_log stderr; events {}
         http {
             access_log off; client_body_temp_path t1; proxy_temp_path t2;
             fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-            server { listen 127.0.0.1:%s; %s }
+            %s
         }
     """,
-    "haproxy": """
-defaults
-    mode http
-    timeout connect 30s
-    timeout client 30s
-    timeout server 30s
-frontend clients
-    bind 127.0.0.1:%s
-    default_backend chat
-%s
-""",
+    "haproxy": "%s",
 }
 
 
-def snippet(proxy: str, port: int) -> str:
-    """The README's snippet, for an actor on another port."""
+def configuration(proxy: str, directory: Path, actor_port: int, port: int) -> str:
+    """The README's snippet, for other ports and another certificate."""
     found = re.search(rf"```{proxy}\n(.*?)```", README.read_text(), re.DOTALL)
     assert found is not None
-    assert "127.0.0.1:8081" in found[1]
-    return found[1].replace("127.0.0.1:8081", f"127.0.0.1:{port}")
+    text = found[1]
+    for documented, here in {
+        "127.0.0.1:8081": f"127.0.0.1:{actor_port}",
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "bind :443": f"bind 127.0.0.1:{port}",
+        "/etc/ssl/chat.example.org": f"{directory}/proxy",
+    }.items():
+        text = text.replace(documented, here)
+    return SURROUNDINGS[proxy] % text
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +56,10 @@ async def proxy_before(running: Running, proxy: str) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     directory = running.directory
-    (directory / "proxy.conf").write_text(SURROUNDINGS[proxy] % (port, snippet(proxy, actor_port)))
+    make_certificate(directory, "proxy")
+    both = (directory / "proxy.pem").read_bytes() + (directory / "proxy.key").read_bytes()
+    (directory / "proxy.both.pem").write_bytes(both)
+    (directory / "proxy.conf").write_text(configuration(proxy, directory, actor_port, port))
     place = ["-p", str(directory), "-e", "stderr", "-c"] if proxy == "nginx" else ["-db", "-f"]
     command = [proxy, *place, str(directory / "proxy.conf")]
     process = await trio.lowlevel.open_process(command, stderr=subprocess.DEVNULL)
@@ -84,13 +86,15 @@ async def is_listening(port: int) -> bool:
 
 @pytest.mark.parametrize("proxy", SURROUNDINGS)
 def test_the_snippet_of_the_readme_serves(proxy: str, tmp_path: Path) -> None:
-    """Messages and our pings pass, and a client is counted and logged by the address that the proxy tells."""
+    """TLS ends there, messages and pings pass, and a client counts, and is logged, by its own address."""
     if shutil.which(proxy) is None:
         pytest.skip(f"{proxy} is not installed")
 
     async def knock(port: int, address: str) -> tuple[RawClient, bytes]:
         """Do a handshake as a page does through an outer proxy, which has added the client's address."""
-        client = RawClient(await trio.open_tcp_stream("127.0.0.1", port))
+        context = ssl.create_default_context(cafile=tmp_path / "proxy.pem")
+        tcp = await trio.open_tcp_stream("127.0.0.1", port)
+        client = RawClient(trio.SSLStream(tcp, context, server_hostname="127.0.0.1", https_compatible=True))
         extra = f"Origin: https://chat.example.org\r\nX-Forwarded-For: {address}\r\n"
         await client.send(request(extra=extra.encode(), host=b"chat.example.org"))
         return client, (await client.response())[9:12]
@@ -109,7 +113,7 @@ def test_the_snippet_of_the_readme_serves(proxy: str, tmp_path: Path) -> None:
                     pass
                 assert event == TextMessage("hello")
                 for one in (client, second, third):
-                    await one.stream.aclose()
+                    await trio.aclose_forcefully(one.stream)
                 opened = [event for event in running.events() if event["event"] == "connection_opened"]
                 assert [str(event["remote"]).partition(" via ")[0] for event in opened] == [
                     "198.51.100.7",

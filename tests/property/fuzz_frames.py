@@ -1,18 +1,21 @@
-"""Frames from a hostile worker, found by coverage: `python -m tests.property.fuzz_frames`.
+"""Frames from a hostile worker, found by coverage: `make fuzz`.
 
-Needs atheris, which is not among the tests' dependencies. Stops with the input at anything but a
-RemoteProtocolError.
+Needs atheris, which is not among the tests' dependencies. Begins with honest frames, takes libFuzzer's
+options, and stops with the input at anything but a RemoteProtocolError.
 """
 
 import contextlib
 import sys
+import tempfile
+from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]
 
 with atheris.instrument_imports(include=["theater_protocol", "theater_supervisor.actor", "tests.property"]):
-    from tests.property.test_hostile_frames import WIRE, receive
+    from tests.property.test_hostile_frames import HONEST, WIRE, receive
     from theater_protocol.errors import RemoteProtocolError
-    from theater_protocol.framing import HEADER_BYTES
+    from theater_protocol.framing import HEADER_BYTES, encode_frame
+    from theater_protocol.messages import to_item
 
 
 def one_input(data: bytes) -> None:
@@ -22,6 +25,15 @@ def one_input(data: bytes) -> None:
             receive(wire)
 
 
+def write_honest(corpus: Path) -> None:
+    """Write what to begin with: the honest frames, whole and as bodies, alone and together."""
+    frames = [encode_frame(to_item(frame)) for frame in HONEST]
+    for number, data in enumerate([WIRE, *frames, *(frame[HEADER_BYTES:] for frame in frames)]):
+        (corpus / str(number)).write_bytes(data)
+
+
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory() as directory:
+        write_honest(Path(directory))
+        atheris.Setup([*sys.argv, directory], one_input)
+        atheris.Fuzz()

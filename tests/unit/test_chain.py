@@ -1,7 +1,7 @@
 """The chain's bytes against golden vectors, and what the verifier finds wrong with a chain."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,32 @@ def test_a_malformed_boundary_is_refused(seq: int, given: list[object]) -> None:
     assert isinstance(item, list)
     with pytest.raises(RemoteProtocolError, match="malformed"):
         decode(cbor.encode([*item[:6], given, *item[7:]]))
+
+
+def longer_forms(body: bytes) -> Iterator[bytes]:
+    """Yield the body with one of its heads a step longer, for each head that can be (RFC 8949, section 3)."""
+    at = 0
+    while at < len(body):
+        major, info = body[at] & 0xE0, body[at] & 0x1F
+        width = 0 if info < 24 else 1 << (info - 24)
+        argument = int.from_bytes(body[at + 1 : at + 1 + width], "big") if width else info
+        after = at + 1 + width
+        if major != 0xE0 and width < 8:
+            longer = width * 2 or 1
+            head = bytes([major | (24 + longer.bit_length() - 1)]) + argument.to_bytes(longer, "big")
+            yield body[:at] + head + body[after:]
+        at = after + (argument if major in (0x40, 0x60) else 0)
+
+
+@each_vector
+def test_a_body_with_a_longer_head_is_refused(vector: dict[str, Any]) -> None:
+    """Every integer, every length and every array of a body is in its shortest form, or it is no body."""
+    forms = list(longer_forms(bytes.fromhex(vector["body"])))
+    assert len(forms) >= 9
+    for form in forms:
+        cbor.decode(form)
+        with pytest.raises(RemoteProtocolError, match="shortest"):
+            decode(form)
 
 
 def test_bytes_after_the_body_are_refused() -> None:

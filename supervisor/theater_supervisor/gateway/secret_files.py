@@ -50,6 +50,9 @@ def unreadable(file: Path, error: OSError) -> SecretUnusable:
 
 def _mode(file: Path) -> int:
     try:
-        return file.stat().st_mode
+        mode = file.stat().st_mode
     except OSError as error:
         raise unreadable(file, error) from None
+    if not stat.S_ISREG(mode):
+        raise SecretUnusable(f"{file} is not a file")
+    return mode

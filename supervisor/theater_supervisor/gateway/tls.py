@@ -2,8 +2,12 @@
 
 import ssl
 from pathlib import Path
+from typing import Final
 
-from theater_supervisor.gateway.secret_files import SecretUnusable, check_secrecy, read_text
+from theater_supervisor.gateway.secret_files import SecretUnusable, check_secrecy, unreadable
+
+# Of one kind, or of two: OpenSSL knows no place for a key of another kind than the certificate's.
+_MISMATCHES: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
@@ -18,27 +22,30 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     _check_certificate(cert)
     check_secrecy(key)
-    read_text(key)
     try:
         # The empty password keeps OpenSSL from asking for one on the terminal.
         context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         raise _unfitting(cert, key, error) from None
+    except OSError as error:
+        raise unreadable(key, error) from None
     return context
 
 
 def _check_certificate(cert: Path) -> None:
-    pem = read_text(cert)
+    """Tell a certificate that is none from a key that doesn't fit, which OpenSSL doesn't."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-    except (ssl.SSLError, ValueError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=cert)
+    except ssl.SSLError:
         raise SecretUnusable(
             f"{cert} is no certificate in PEM", "the server's own comes first, then its issuers'"
         ) from None
+    except OSError as error:
+        raise unreadable(cert, error) from None
 
 
 def _unfitting(cert: Path, key: Path, error: ssl.SSLError) -> SecretUnusable:
-    if error.reason == "KEY_VALUES_MISMATCH":
+    if error.reason in _MISMATCHES:
         what = f"{key} is not the key of the certificate in {cert}"
         return SecretUnusable(what, "the server's own certificate comes first in the file")
     if error.reason and "TOO_" in error.reason:

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import trio
+
 from theater_supervisor.actor.exit import ExitRecord
 from theater_supervisor.actor.lifecycle import ActorState
 from theater_supervisor.app import Supervisor
@@ -18,6 +20,7 @@ from theater_supervisor.gateway.traffic import Traffic
 from theater_supervisor.member import Member
 from theater_supervisor.ops.pulse import Pulse
 
+_VERSION: Final = version("theater-supervise")  # reads a file: not to be done when descriptors are short
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _UNWANTED: Final = frozenset({"stopped", "ended"})
 
@@ -67,7 +70,7 @@ class ActorStatus:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatus:
-    """A supervisor and its actors at one moment; times are Unix µs."""
+    """A supervisor and its actors at one moment; times are Unix µs, `tasks` are those of its event loop."""
 
     version: str
     pid: int
@@ -75,6 +78,7 @@ class SupervisorStatus:
     at_us: int
     started_at_us: int
     loop_lag_ms: float
+    tasks: int
     rss_bytes: int | None
     actors: tuple[ActorStatus, ...]
 
@@ -97,12 +101,13 @@ class Observer:
         traffic = self._supervisor.gateway.traffic()
         counts = self._count_connections()
         return SupervisorStatus(
-            version=version("theater-supervise"),
+            version=_VERSION,
             pid=os.getpid(),
             phase=self._supervisor.phase,
             at_us=time.time_ns() // 1000,
             started_at_us=self._started_at_us,
             loop_lag_ms=round(self._pulse.lag_s * 1000, 3),
+            tasks=trio.lowlevel.current_statistics().tasks_living,
             rss_bytes=rss_bytes(os.getpid()),
             actors=tuple(
                 self._actor(member, traffic.get(name, Traffic()), counts.get(name, 0))
