@@ -20,7 +20,7 @@ from tests.unit.worker.process import LIMITS, SEED, start_frame, texts
 
 from benchmarks.figures import Plan, Sample, Section, Target
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import FromWorker, Ready, Stop, from_worker, to_item
+from theater_protocol.messages import FromWorker, Ready, Stop, all_from_worker, to_item
 from theater_worker.compile import compile_component
 from theater_worker.component import ActorComponent, Ok
 from theater_worker.engine import new_engine
@@ -123,7 +123,7 @@ class _Worker:
             data = data[os.write(self._write_fd, data) :]
 
     def _read(self) -> list[FromWorker]:
-        return [from_worker(item) for item in self._decoder.feed(os.read(self._read_fd, 1 << 20))]
+        return all_from_worker(self._decoder.feed(os.read(self._read_fd, 1 << 20)))
 
 
 def _whole_worker(rounds: int) -> Iterator[Sample]:

@@ -7,7 +7,7 @@ dataclass takes 0.9 µs to make, a tuple 0.4.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Final, Literal, NamedTuple, Never, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, Never, TypeVar, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.framing import MAX_FRAME_BYTES
@@ -197,7 +197,8 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
                 raise LocalProtocolError(f"a {kind} event cannot carry {type(payload).__name__}")
             return [2, delivery, connection, kind, at_us, payload]
         case Result(delivery, outcome, detail, replies, state_hash, update):
-            return [17, delivery, outcome, detail, replies, state_hash, _update_item(update)]
+            pairs = [[*reply] for reply in replies]
+            return [17, delivery, outcome, detail, pairs, state_hash, _update_item(update)]
         case Start(actor, path, sha256, limits, seed, state):
             return [1, actor, path, sha256, [*astuple(limits)], seed, state]
         case Stop():
@@ -371,7 +372,7 @@ def _read_ready(item: list[object]) -> Ready:
     )
 
 
-def _read_result(item: list[object]) -> Result:
+def _read_result(item: list[Any]) -> Result:
     """Read a Result, one for every event: plain type tests in a row."""
     _, delivery, outcome, detail, pairs, state_hash, update = item
     if type(outcome) is not str or outcome not in _OUTCOMES:
@@ -384,15 +385,10 @@ def _read_result(item: list[object]) -> Result:
         _octets(state_hash, HASH_BYTES, "state_hash")
     replies = _read_replies(pairs)
     updated = _read_update(update)
-    if detail is None:
-        return Result(
-            cast(int, delivery), cast(Outcome, outcome), None, replies, cast(bytes | None, state_hash), updated
-        )
-    if replies or isinstance(updated, Changed):
+    reason = None if detail is None else _read_detail(detail)
+    if reason is not None and (replies or isinstance(updated, Changed)):
         _broken(f"outcome {outcome} with replies or a new state")
-    return Result(
-        cast(int, delivery), cast(Outcome, outcome), _read_detail(detail), (), cast(bytes | None, state_hash), updated
-    )
+    return Result(delivery, cast(Outcome, outcome), reason, replies, state_hash, updated)
 
 
 def _read_detail(value: object) -> str:

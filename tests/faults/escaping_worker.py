@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Deliver, Ready, Reply, Result, from_worker, to_item
+from theater_protocol.messages import Deliver, Ready, Reply, Result, all_from_worker, to_item
 from theater_worker import __main__ as worker
 from theater_worker.component import ActorComponent, Ok
 from theater_worker.sandbox import kernel, landlock, seccomp
@@ -223,7 +223,7 @@ def run(name: str, start: bytes) -> dict[str, object]:
     os.close(to_worker[1])
     decoder, seen = FrameDecoder(), []
     while data := os.read(from_pipe[0], 65536):
-        seen += [from_worker(item) for item in decoder.feed(data)]
+        seen += all_from_worker(decoder.feed(data))
     os.close(from_pipe[0])
     _, status = os.waitpid(pid, 0)
     levels = [frame.sandbox_level for frame in seen if isinstance(frame, Ready)]

@@ -25,8 +25,8 @@ from theater_protocol.messages import (
     Result,
     Start,
     Unchanged,
+    all_to_worker,
     to_item,
-    to_worker,
 )
 from theater_worker import __main__ as honest
 from theater_worker.stdio import write_all
@@ -43,7 +43,7 @@ def send(*frames: FromWorker | bytes) -> None:
 
 def read(decoder: FrameDecoder = FrameDecoder()) -> list[object]:  # noqa: B008 one stream, one decoder
     """Read some frames."""
-    return [to_worker(item) for item in decoder.feed(os.read(0, 1 << 20))]
+    return list[object](all_to_worker(decoder.feed(os.read(0, 1 << 20))))
 
 
 def become_ready() -> int:

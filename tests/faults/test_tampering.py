@@ -1,7 +1,7 @@
 """Journals that somebody changed: the verifier names the first bad seq. Journals nobody changed: no alarm."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -206,14 +206,14 @@ class _Tamperer:
     def forge_at_the_end(self) -> int:
         head = self.head()
         transition = decode(self.row(head)[1])
-        body = encode(replace(transition, seq=head + 1, prev=self.row(head)[0]))
+        body = encode(transition._replace(seq=head + 1, prev=self.row(head)[0]))
         self.put(head + 1, hash_body(body), body)
         return head + 1
 
     def replace_with_new_hash(self) -> int:
         seq = self.some_seq()
         transition = decode(self.row(seq)[1])
-        body = encode(replace(transition, at_us=transition.at_us + 1))
+        body = encode(transition._replace(at_us=transition.at_us + 1))
         self.put(seq, hash_body(body), body)
         return seq if seq == self.head() else seq + 1
 

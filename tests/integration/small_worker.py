@@ -22,8 +22,8 @@ from theater_protocol.messages import (
     Stop,
     ToWorker,
     Unchanged,
+    all_to_worker,
     to_item,
-    to_worker,
 )
 
 
@@ -112,8 +112,8 @@ def main() -> None:
     fault = sys.argv[1] if armed() else ""
     decoder = FrameDecoder()
     while data := os.read(0, 65536):
-        for item in decoder.feed(data):
-            handle(to_worker(item), fault)
+        for frame in all_to_worker(decoder.feed(data)):
+            handle(frame, fault)
 
 
 if __name__ == "__main__":

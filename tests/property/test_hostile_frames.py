@@ -23,7 +23,9 @@ from theater_protocol.messages import (
     Reply,
     Result,
     Unchanged,
+    all_from_worker,
     from_worker,
+    to_batch_items,
     to_item,
 )
 from theater_supervisor.actor.delivery import DeliveryWindow
@@ -40,17 +42,17 @@ HONEST: list[FromWorker] = [
     Result(2, "ok", None, (Reply("binary", b"\0\xff"), Reply("ping", b"")), HASH, Changed(STATE)),
     Result(3, "err", "no such room", (), HASH, Unchanged()),
 ]
-WIRE = b"".join(encode_frame(to_item(frame)) for frame in HONEST)
+WIRE = b"".join(map(encode_frame, [*map(to_item, HONEST[:2]), *to_batch_items(HONEST[2:])]))
 
 
 def receive(data: bytes) -> list[Result]:
     """Take bytes from a worker as the supervisor does, up to what would be committed."""
-    decoder = FrameDecoder(LIMITS.max_result_bytes, LIMITS.max_result_items)
+    decoder = FrameDecoder(LIMITS.max_frame_bytes, LIMITS.max_frame_items)
     window = DeliveryWindow()
     for _ in range(3):
         window.offer(1, "text", 0, "an event")
     window.take()
-    frames = [from_worker(item) for item in decoder.feed(data)]
+    frames = all_from_worker(decoder.feed(data))
     results = [frame for frame in frames if isinstance(frame, Result)]
     check_bounds(results, window.in_flight, LIMITS)
     count = committable(results)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def linked(transitions: list[Transition]) -> list[tuple[int, bytes, bytes]]:
     rows: list[tuple[int, bytes, bytes]] = []
     prev = bytes(32)
     for seq, one in enumerate(transitions):
-        body = encode(replace(one, seq=seq, prev=prev))
+        body = encode(one._replace(seq=seq, prev=prev))
         prev = hash_body(body)
         rows.append((seq, prev, body))
     return rows
@@ -207,7 +206,7 @@ def test_bytes_after_the_body_are_refused() -> None:
 def test_what_cannot_be_read_is_not_written() -> None:
     """Encoding refuses what decoding would: a bug on this side is caught before it is in the chain."""
     with pytest.raises(LocalProtocolError, match="input of text"):
-        encode(replace(transition(VECTORS[TEXT]), input=b"bytes"))
+        encode(transition(VECTORS[TEXT])._replace(input=b"bytes"))
 
 
 FAULTY: dict[str, tuple[Callable[[list[Transition]], list[Transition]], int, str]] = {
@@ -215,19 +214,19 @@ FAULTY: dict[str, tuple[Callable[[list[Transition]], list[Transition]], int, str
     "a second genesis": (lambda chain: [chain[0], *chain], 1, "a second genesis"),
     "connect twice": (lambda chain: [*chain[:4], *chain[3:]], 4, "open already"),
     "connect of a used id": (
-        lambda chain: [*chain, replace(chain[3], state_hash=None)],
+        lambda chain: [*chain, chain[3]._replace(state_hash=None)],
         14,
         "after connection",
     ),
     "close twice": (lambda chain: [*chain, chain[13]], 14, "close of connection 70000, which is not open"),
     "an event before its connect": (lambda chain: [*chain[:3], *chain[4:]], 3, "text of connection 1"),
     "err with a new state": (
-        lambda chain: [*chain[:5], replace(chain[5], state_hash=bytes(32)), *chain[6:]],
+        lambda chain: [*chain[:5], chain[5]._replace(state_hash=bytes(32)), *chain[6:]],
         5,
         "state changes in text with outcome err",
     ),
     "an instance with a new state": (
-        lambda chain: [*chain[:11], replace(chain[11], state_hash=bytes(32)), *chain[12:]],
+        lambda chain: [*chain[:11], chain[11]._replace(state_hash=bytes(32)), *chain[12:]],
         11,
         "state changes in instance",
     ),
@@ -269,7 +268,7 @@ TAMPERED: dict[str, tuple[Callable[[Rows], Rows], int, str]] = {
 
 
 def _other(body: bytes) -> bytes:
-    return encode(replace(decode(body), at_us=1))
+    return encode(decode(body)._replace(at_us=1))
 
 
 @pytest.mark.parametrize(("spoil", "seq", "what"), TAMPERED.values(), ids=TAMPERED.keys())

@@ -68,9 +68,7 @@ class Outbox:
         with self._lock:
             if not self._pending:
                 return
-            results = [
-                _result(*pending, self._update(index)) for index, pending in enumerate(self._pending)
-            ]
+            results = [_result(*pending, self._update(index)) for index, pending in enumerate(self._pending)]
             self._sent = self.state
             self._pending = []
             self._pending_bytes = 0

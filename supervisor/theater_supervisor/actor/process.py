@@ -25,12 +25,12 @@ class WorkerProcess:
     """A running worker: `stdin` and `stdout` carry the wire, `stderr` its log lines."""
 
     def __init__(self, process: trio.Process) -> None:
-        if process.stdin is None or process.stdout is None or process.stderr is None:
+        if process.stderr is None:
             raise ValueError("a worker needs all three pipes")
         self.signalled = False  # by kill or terminate
         self._process = process
-        self.stdin = process.stdin
-        self.stdout = process.stdout
+        self.stdin = _pipe(process.stdin)
+        self.stdout = _pipe(process.stdout)
         self.stderr = process.stderr
 
     @property
@@ -93,6 +93,12 @@ async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[Worker
             await trio.aclose_forcefully(stream)
 
 
+def _pipe(stream: object) -> trio.lowlevel.FdStream:
+    if not isinstance(stream, trio.lowlevel.FdStream):
+        raise TypeError(f"a worker's wire must be a pipe, not {stream!r}")
+    return stream
+
+
 def _environment() -> dict[str, str]:
     # An interpreter outside the system's directories may need its library path to start at all.
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
@@ -104,6 +110,5 @@ def _enlarge_pipes(worker: WorkerProcess) -> None:
         return
     for stream in (worker.stdin, worker.stdout):
         # The kernel may refuse beyond the user's allowance for pipes; the default size works too.
-        if isinstance(stream, trio.lowlevel.FdStream):
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(stream.fileno(), _F_SETPIPE_SZ, PIPE_BYTES)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(stream.fileno(), _F_SETPIPE_SZ, PIPE_BYTES)

@@ -1,7 +1,6 @@
 """The journal: what it begins with, what a commit does, what it refuses, and who may read along."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -114,7 +113,7 @@ def test_an_init_that_succeeded_is_remembered(tmp_path: Path) -> None:
         journal = await open_journal(path)
         await journal.commit([init], Unchanged())
         assert (journal.head.seq, journal.initialised) == (1, False)
-        await journal.commit([replace(init, outcome="ok", state_hash=sha(b"1"))], Changed(b"1"))
+        await journal.commit([init._replace(outcome="ok", state_hash=sha(b"1"))], Changed(b"1"))
         assert journal.initialised
         await journal.aclose()
         journal = await open_journal(path)
@@ -135,12 +134,12 @@ def test_an_empty_batch_changes_nothing(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[list[Entry], Changed | Unchanged]] = {
     "connect twice": ([CONNECT, CONNECT], Changed(b"1")),
     "event of a closed connection": ([CONNECT, CLOSE, POISON], Changed(b"1")),
-    "err that changes the state": ([replace(CONNECT, outcome="err", replies=())], Changed(b"1")),
-    "instance that changes the state": ([replace(INSTANCE, state_hash=sha(b"1"))], Changed(b"1")),
+    "err that changes the state": ([CONNECT._replace(outcome="err", replies=())], Changed(b"1")),
+    "instance that changes the state": ([INSTANCE._replace(state_hash=sha(b"1"))], Changed(b"1")),
     "unchanged with another hash": ([CONNECT], Unchanged()),
     "state without a hash": ([INSTANCE], Changed(b"1")),
     "hash without a state": ([CONNECT], Changed(None)),
-    "input of another kind": ([replace(CONNECT, input="text")], Changed(b"1")),
+    "input of another kind": ([CONNECT._replace(input="text")], Changed(b"1")),
 }
 
 
@@ -181,7 +180,7 @@ def test_snapshots_are_the_states_that_instances_begin_with(tmp_path: Path) -> N
     database = begin(path)
     database.commit([INSTANCE, CONNECT], Changed(b"1"))
     for number in range(2, 14):
-        same = replace(INSTANCE, state_hash=sha(database.contents.state))
+        same = INSTANCE._replace(state_hash=sha(database.contents.state))
         database.commit([same], Unchanged())
         database.commit([same], Unchanged())
         state = b"%d" % number
@@ -326,7 +325,7 @@ def test_a_live_journal_can_be_read_and_verified(tmp_path: Path) -> None:
             nursery.start_soon(look)
         with read(path) as held:
             before = held.head()
-            await journal.commit([replace(INSTANCE, state_hash=journal.state_hash)], Unchanged())
+            await journal.commit([INSTANCE._replace(state_hash=journal.state_hash)], Unchanged())
             assert held.head() == before
         assert verify(path).head.seq == journal.head.seq
         await journal.aclose()
@@ -429,7 +428,7 @@ def test_days_are_kept_by_the_recorded_time(tmp_path: Path) -> None:
     retention = Retention(keep_days=1.5)
     database = begin(path, retention=retention)
     for day in range(6):
-        entry = replace(INSTANCE, at_us=START_US + day * day_us)
+        entry = INSTANCE._replace(at_us=START_US + day * day_us)
         database.commit([entry], Unchanged())
     database.close()
     verdict = verify(path)

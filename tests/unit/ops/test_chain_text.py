@@ -1,7 +1,6 @@
 """What the chain commands print: for people, and as JSON for scripts."""
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -21,7 +20,7 @@ TEXT = Transition(7, NO_HASH, 1_700_000_000_123_456, "text", 3, "hello", "ok", (
 
 def shown(given: Payload) -> str:
     """Show a transition with this input; return that part of the line."""
-    return chain_text.transition_line(HASH, replace(TEXT, input=given)).split("  ")[-1].split(" → ")[0]
+    return chain_text.transition_line(HASH, TEXT._replace(input=given)).split("  ")[-1].split(" → ")[0]
 
 
 def test_a_line_has_every_column() -> None:
@@ -60,8 +59,8 @@ def test_payloads_are_escaped_and_cut(given: Payload, text: str) -> None:
 
 def test_boundaries_name_the_component() -> None:
     """Genesis and instance have no connection."""
-    genesis = replace(TEXT, kind="genesis", connection=0, input=Genesis("chat", HASH), replies=())
-    instance = replace(genesis, kind="instance", input=Instance(STATE, HASH))
+    genesis = TEXT._replace(kind="genesis", connection=0, input=Genesis("chat", HASH), replies=())
+    instance = genesis._replace(kind="instance", input=Instance(STATE, HASH))
     assert chain_text.transition_line(HASH, genesis).endswith(f"actor 'chat' component {HASH.hex()[:8]}")
     assert chain_text.transition_line(HASH, instance).endswith(
         f"component {HASH.hex()[:8]} seed {STATE.hex()[:8]}"
@@ -70,8 +69,8 @@ def test_boundaries_name_the_component() -> None:
 
 def test_the_json_of_a_transition_keeps_its_contract() -> None:
     """Keys in their order, hashes in hex, bytes in base64, µs as an integer."""
-    transition = replace(
-        TEXT, kind="binary", input=b"\0\xff", replies=(Reply("text", "é"), Reply("ping", b"1"))
+    transition = TEXT._replace(
+        kind="binary", input=b"\0\xff", replies=(Reply("text", "é"), Reply("ping", b"1"))
     )
     assert json.loads(json.dumps(chain_json.transition_object(HASH, transition))) == {
         "seq": 7,
@@ -92,8 +91,8 @@ def test_the_json_of_a_transition_keeps_its_contract() -> None:
 
 def test_the_json_of_boundaries_is_readable() -> None:
     """Their inputs are objects; no state is null."""
-    genesis = replace(TEXT, kind="genesis", input=Genesis("chat", HASH), replies=(), state_hash=None)
-    instance = replace(genesis, kind="instance", input=Instance(STATE, HASH))
+    genesis = TEXT._replace(kind="genesis", input=Genesis("chat", HASH), replies=(), state_hash=None)
+    instance = genesis._replace(kind="instance", input=Instance(STATE, HASH))
     made = chain_json.transition_object(HASH, genesis)
     assert made["input"] == {"actor": "chat", "component_sha256": HASH.hex(), "format": 1}
     assert made["state_hash"] is None
@@ -125,7 +124,7 @@ def test_a_fault_is_named_first() -> None:
 
 def test_a_divergence_shows_both_sides_where_they_part() -> None:
     """Of long replies the part around the first difference, of equal ones nothing special."""
-    recorded = replace(TEXT, replies=(Reply("text", "same"), Reply("text", "a" * 1000 + "b" + "c" * 1000)))
+    recorded = TEXT._replace(replies=(Reply("text", "same"), Reply("text", "a" * 1000 + "b" + "c" * 1000)))
     replayed = Effect("ok", (Reply("text", "same"), Reply("text", "a" * 1000 + "B" + "c" * 1000)), None)
     lines = chain_text.difference("chat", Divergence(recorded, replayed, "")).splitlines()
     assert lines[0] == "chat: seq 7, text of connection 3: the replay came to other replies and another state"
@@ -155,7 +154,7 @@ def test_replies_that_differ_are_numbered(
         return tuple(Reply("text" if isinstance(one, str) else "binary", one) for one in payloads)
 
     divergence = Divergence(
-        replace(TEXT, replies=replies(recorded)), Effect("ok", replies(replayed), STATE), ""
+        TEXT._replace(replies=replies(recorded)), Effect("ok", replies(replayed), STATE), ""
     )
     lines = chain_text.difference("chat", divergence).splitlines()
     assert [line.split("replies: ")[1] for line in lines[2:]] == sides

@@ -27,7 +27,7 @@ from theater_protocol.messages import (
     Start,
     Stop,
     ToWorker,
-    from_worker,
+    all_from_worker,
     to_item,
 )
 from theater_worker.compile import compile_component
@@ -184,4 +184,4 @@ class WorkerProcess:
         data = os.read(self.process.stdout.fileno(), 1 << 20)
         if not data:
             raise EOFError("the worker closed its pipe")
-        self._frames += map(from_worker, self._decoder.feed(data))
+        self._frames += all_from_worker(self._decoder.feed(data))

@@ -11,7 +11,7 @@ from theater_protocol.messages import (
     Result,
     StateUpdate,
     Unchanged,
-    from_worker,
+    all_from_worker,
 )
 from theater_worker.component import Err, Ok, Outcome, Stopped
 from theater_worker.outbox import Outbox
@@ -26,7 +26,7 @@ class Supervisor:
 
     def write(self, data: bytes) -> None:
         """Take one write."""
-        results = [from_worker(item) for item in FrameDecoder().feed(data)]
+        results = all_from_worker(FrameDecoder().feed(data))
         assert all(isinstance(result, Result) for result in results)
         self.writes.append(results)  # type: ignore[arg-type]
         for result in self.writes[-1]:

@@ -15,7 +15,7 @@ from wasmtime.component import Component
 from tests.components import build
 from tests.unit.worker.process import LIMITS, WorkerProcess, deliver, start_frame, texts
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Ready, Start, Stop, ToWorker, from_worker, to_item
+from theater_protocol.messages import Ready, Start, Stop, ToWorker, all_from_worker, to_item
 from theater_worker.engine import new_engine
 
 
@@ -195,7 +195,7 @@ def test_a_spinning_worker_does_not_outlive_its_parent() -> None:
     seen: list[object] = []
     # Ready and the first result: the second call is running, or about to.
     while len(seen) < 2:
-        seen += map(from_worker, decoder.feed(os.read(read, 65536)))
+        seen += all_from_worker(decoder.feed(os.read(read, 65536)))
     parent.kill()
     parent.wait()
     assert os.read(read, 1) == b""
