@@ -87,8 +87,10 @@ def test_a_worker_that_breaks_out_waits_for_the_operator(tmp_path: Path) -> None
             # What the kernel does to a locked worker that makes a forbidden call.
             os.kill(await running.next_worker("echo"), signal.SIGSYS)
             with trio.fail_after(PATIENCE_S):
-                while (seen := await actor(running.var, "echo"))["state"] != "held":
+                while "actor_held" not in {event["event"] for event in running.events()}:
                     await trio.sleep(0.02)
+            seen = await actor(running.var, "echo", status=3)
+            assert seen["state"] == "held"
             assert seen["note"].startswith("for the operator to look at; killed by SIGSYS")
             assert seen["next_try_s"] is None
             assert "nothing is tried; `theaterctl reset echo`" in await output(running.var, "explain", "echo")
