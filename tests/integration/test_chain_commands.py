@@ -284,7 +284,7 @@ def test_a_limit_that_was_reached_is_that_of_the_manifest(commanded: Commanded) 
     manifest = commanded.var.parent / "manifests" / "limited.toml"
     done = theaterctl(commanded.var, "chain", "replay", "limited")
     assert done.status == 65
-    assert done.lines[0].startswith("limited: seq 3, text of connection 1: the replay came to another outcome")
+    assert done.lines[0].startswith("limited: seq 3, text of connection 1: the replay came to another")
     done = theaterctl(commanded.var, "chain", "replay", "limited", "--manifest", str(manifest))
     assert (done.status, done.stderr) == (0, "")
 
