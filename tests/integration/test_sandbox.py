@@ -137,8 +137,9 @@ def test_files_that_others_can_change_are_warned_about(tmp_path: Path) -> None:
     assert "writable_by_others" not in check(tmp_path).stderr
     component.parent.chmod(0o777)
     (tmp_path / "manifests" / "echo.toml").chmod(0o666)
+    (tmp_path / "var").chmod(0o777)
     warned = re.findall(r"writable_by_others +path=(\S+)", check(tmp_path).stderr)
-    assert sorted(warned) == [str(component.parent), "manifests/echo.toml"]
+    assert sorted(warned) == [str(component.parent), "manifests/echo.toml", "var"]
 
 
 def test_the_var_directory_is_private(tmp_path: Path) -> None:
