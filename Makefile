@@ -3,12 +3,13 @@
 # make check   formatting, lint, types and who may import whom
 # make faults  the fault-injection campaigns at their full counts
 # make bench   measure speed beside other servers, about 10 minutes; benchmarks/README.md says what
+# make fuzz    a million frames from a hostile worker, found by coverage
 # make clean   remove what the others made
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults bench clean
+.PHONY: run test check faults bench fuzz clean
 
 run: .venv/installed
 	$(BIN)/theater-supervise manifests
@@ -28,6 +29,10 @@ faults: .venv/installed-dev
 
 bench: .venv/installed-bench
 	@$(BIN)/python -m benchmarks
+
+fuzz: .venv/installed-dev
+	$(BIN)/pip install --quiet --group fuzz
+	$(BIN)/python -m tests.property.fuzz_frames -runs=1000000 -max_len=1500
 
 clean:
 	rm -rf .venv var build dist manifests/*.wasm

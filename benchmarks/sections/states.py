@@ -32,8 +32,8 @@ STATES = Section(
     (
         Target("64 KiB, changes", 1000, at_least=True),
         Target("1 MiB, changes", 60, at_least=True),
-        Target("64 KiB, stays", 0.95, at_least=True, over="4 B, stays"),
-        Target("1 MiB, stays", 0.95, at_least=True, over="4 B, stays"),
+        Target("64 KiB, stays", 0.9, at_least=True, over="4 B, stays"),
+        Target("1 MiB, stays", 0.9, at_least=True, over="4 B, stays"),
     ),
     baseline="4 B, stays",
 )

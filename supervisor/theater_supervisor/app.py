@@ -16,6 +16,7 @@ import trio
 from theater_supervisor.actor.compile import Compiled
 from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.prepare import prepare
+from theater_supervisor.actor.template import forking
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError
 from theater_supervisor.gateway.listener import Gateway
 from theater_supervisor.gateway.routes import Address, Route
@@ -80,7 +81,7 @@ class Supervisor:
         """
         with acquire(self._surroundings.var), self._preparing:
             ports = await bind_ports(manifests)
-            async with aclosing(ports):
+            async with aclosing(ports), forking():
                 compiled = await prepare(manifests, self._surroundings.var / "cache")
                 async with trio.open_nursery() as actors:
                     self.roster = Roster(actors, self._surroundings, self._fail)

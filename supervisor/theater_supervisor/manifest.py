@@ -8,7 +8,7 @@ here starts, builds or binds anything.
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -172,6 +172,23 @@ def read_directory(directory: Path) -> tuple[list[Manifest], list[Problem]]:
             problems += (describe(str(file), _by_keys(details), _KEYS) for details in error.errors())
     problems += check_claims(claims)
     return manifests, sorted(problems, key=lambda problem: problem.file)
+
+
+def read_limits(file: Path) -> tuple[str | None, Limits]:
+    """Return the name and the limits in a manifest, whatever is in its other tables.
+
+    Raises ManifestError.
+    """
+    table = _read_toml(file)
+    if isinstance(table, Problem):
+        raise ManifestError([table])
+    try:
+        return table.get("name"), Limits.model_validate(table.get("limits", {}))
+    except ValidationError as error:
+        details = [{**one, "loc": ("limits", *one["loc"])} for one in error.errors()]
+        raise ManifestError(
+            [describe(str(file), cast(ErrorDetails, one), _KEYS) for one in details]
+        ) from error
 
 
 def _directory_problem(directory: Path, error: OSError) -> Problem:

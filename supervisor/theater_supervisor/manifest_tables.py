@@ -3,9 +3,13 @@
 What they mean is done elsewhere; manifest.py has the tables with paths and addresses, and the reading.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from theater_protocol import messages
+
+_MIB: Final = 1024 * 1024
 
 
 class Table(BaseModel):
@@ -26,6 +30,16 @@ class Limits(Table):
     max_replies: Annotated[int, Field(ge=0, le=100_000)] = 10_000
     max_reply_bytes: Annotated[int, Field(ge=0, le=24 << 20)] = 16 << 20
     rss_mib: Annotated[int, Field(ge=64, le=1 << 20)] | None = None
+
+    def of_a_call(self) -> messages.Limits:
+        """Return what a worker is told of them."""
+        return messages.Limits(
+            round(self.call_timeout_s * 1_000_000),
+            self.memory_mib * _MIB,
+            self.max_state_bytes,
+            self.max_replies,
+            self.max_reply_bytes,
+        )
 
 
 class SandboxConfig(Table):

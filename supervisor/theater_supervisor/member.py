@@ -13,7 +13,6 @@ from typing import Final
 
 import trio
 
-from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.log_budget import LogBudget
@@ -154,13 +153,7 @@ def _spec(configured: Configured, cgroup: Path | None) -> ActorSpec:
         manifest.name,
         str(compiled.path),
         compiled.component_sha256,
-        Limits(
-            round(limits.call_timeout_s * 1_000_000),
-            limits.memory_mib * _MIB,
-            limits.max_state_bytes,
-            limits.max_replies,
-            limits.max_reply_bytes,
-        ),
+        limits.of_a_call(),
         Deadlines(
             start_s=restart.start_timeout_s,
             answer_s=limits.call_timeout_s + _ANSWER_MARGIN_S,

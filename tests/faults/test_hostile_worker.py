@@ -1,5 +1,6 @@
 """Workers that lie, flood, hang or leave their sandbox: the supervisor and the actor go on."""
 
+import os
 import re
 import sys
 from dataclasses import replace
@@ -51,7 +52,11 @@ def hostile(attack: str, directory: Path, times: int) -> tuple[str, ...]:
     charges = [directory / f"charge{number}" for number in range(times)]
     for charge in charges:
         charge.touch()
-    program = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv = sys.argv[1:]"
+    # Workers get none of this process's environment, so the count goes with the command.
+    program = (
+        f"import os, runpy, sys; os.environ['THEATER_FAULTS'] = {os.environ.get('THEATER_FAULTS', '')!r}"
+    )
+    program += f"; sys.path.insert(0, {str(ROOT)!r}); sys.argv = sys.argv[1:]"
     program += "; runpy.run_path(sys.argv[0], run_name='__main__')"
     return (sys.executable, "-c", program, str(HOSTILE_WORKER), attack, *map(str, charges))
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.running import PATIENCE_S, ask, client, supervisor, write_manifest
 from tests.integration.theaterctl import output, until_ready
+from tests.sandboxed import probe
 
 TIME_LIMIT_S = 100
 
@@ -95,6 +96,7 @@ def check(seen: dict[tuple[str, ...], float]) -> None:
     assert seen["theater_handshakes_total", "101"] == 2
     assert seen["theater_worker_resident_memory_bytes", "counter"] > 1_000_000
     assert ("theater_worker_resident_memory_bytes", "probe") not in seen
+    assert seen["theater_sandbox_level", "counter"] == probe()["level"]
     assert seen["theater_queue_events", "counter"] == 0
     assert seen["theater_log_lines_lost_total", "counter"] == 0
     assert seen[("theater_loop_lag_seconds",)] >= 0

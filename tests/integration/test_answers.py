@@ -39,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     install(directory / "manifests" / "key.pem", public(KEY), 0o644)
     limits = {"max_message_size": 100_000, "reply_limit": {"count": 50}}
     write_manifest(
-        directory, "probe", "probe", "[limits]\ncall_timeout_s = 0.3", compression=True, path="/at", **limits
+        directory, "probe", "probe", "[limits]\ncall_timeout_s = 1", compression=True, path="/at", **limits
     )
     rate = {"messages_per_s": 100, "burst": 5, "patience_s": 0.1}
     write_manifest(directory, "impatient", "probe", rate_limit=rate)
@@ -124,7 +124,7 @@ async def closed(running: Running, client: RawClient) -> CloseConnection:
 
 def expiring_login() -> bytes:
     """The header with a login that is good for a second or two."""
-    claims = {"aud": "a", "iss": "i", "exp": int(time.time()) + 2}
+    claims = {"aud": "a", "iss": "i", "exp": int(time.time()) + 3}
     return f"Authorization: Bearer {jwt.encode(claims, private(KEY), 'EdDSA')}\r\n".encode()
 
 

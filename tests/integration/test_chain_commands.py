@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.integration.running import ask, client, supervisor, write_manifest
+from tests.integration.running import ask, client, close_code, supervisor, write_manifest
 
 THEATERCTL = Path(sys.executable).with_name("theaterctl")
 WHEN = ("live", "stopped")
@@ -88,6 +88,7 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> Commanded:
     directory = tmp_path_factory.mktemp("chain")
     write_manifest(directory, "counter", "counter")
     write_manifest(directory, "probe", "probe")
+    write_manifest(directory, "limited", "probe", "[limits]\nmax_state_bytes = 1000")
     var = directory / "var"
     replies: list[str] = []
 
@@ -104,6 +105,9 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> Commanded:
                 replies.append(str(await ask(one, "last")))
                 await two.send_message("state 0")
                 assert await ask(two, "done") == "done"
+                async with client(running.urls["limited"]) as three:
+                    await three.send_message("state 2000")
+                    assert await close_code(three) == 1011
                 live = await trio.to_thread.run_sync(run_all)
                 assert await ask(two, "still there") == "still there"
                 assert running.process.returncode is None
@@ -275,6 +279,36 @@ def test_another_component_is_caught_with_both_sides(commanded: Commanded) -> No
     assert r"ok, state none, replies: number 1: text 'm0\x1b[2J'" in done.lines[3]
 
 
+def test_a_limit_that_was_reached_is_that_of_the_manifest(commanded: Commanded) -> None:
+    """With the manifest's limits the recorded error comes again, with the default ones it doesn't."""
+    manifest = commanded.var.parent / "manifests" / "limited.toml"
+    done = theaterctl(commanded.var, "chain", "replay", "limited")
+    assert done.status == 65
+    assert done.lines[0].startswith("limited: seq 3, text of connection 1: the replay came to another")
+    done = theaterctl(commanded.var, "chain", "replay", "limited", "--manifest", str(manifest))
+    assert (done.status, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ('name = "probe"', 2, "is the manifest of probe, not of limited"),
+        ('name = "limited"\n[limits]\nmemory_mb = 3', 78, "limits.memory_mb: unknown key"),
+        ("name =", 78, "is not TOML"),
+    ],
+    ids=["another's", "unknown key", "not TOML"],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    commanded: Commanded, tmp_path: Path, text: str, status: int, message: str
+) -> None:
+    """It is said what is wrong with it, and nothing is run."""
+    (tmp_path / "limited.toml").write_text(text)
+    manifest = str(tmp_path / "limited.toml")
+    done = theaterctl(commanded.var, "chain", "replay", "limited", "--manifest", manifest)
+    assert done.status == status
+    assert message in done.stderr
+
+
 def remove(name: str) -> Callable[[Path], None]:
     """Remove a file or directory of the actors' data."""
 
@@ -299,7 +333,7 @@ def untouched(var: Path) -> None:
 
 
 NO_COUNTER = "no actor named 'conter' in {var}/data: did you mean 'counter'?"
-NO_X = "no actor named 'x' in {var}/data: there are counter, probe"
+NO_X = "no actor named 'x' in {var}/data: there are counter, limited, probe"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import trio
 from tests.components import build
 from tests.integration.running import Running, ask, client, close_code, supervisor, write_manifest
 from tests.integration.theaterctl import actor, complaint, objects, output, until_ready
+from tests.sandboxed import probe
 from theater_supervisor.ops.client import ask as ask_supervisor
 
 TIME_LIMIT_S = 100
@@ -41,6 +42,7 @@ def test_looking(tmp_path: Path) -> None:
             assert (seen["received"], seen["sent"], seen["seq"], seen["queue"]) == (2, 2, 4, 0)
             assert seen["pid"] == running.worker_pids("counter")[0]
             assert seen["rss_bytes"] > 1_000_000
+            assert seen["sandbox_level"] == probe()["level"]
             (one,) = await objects(var, "conns", "counter")
             assert (one["actor"], one["connection"], one["messages_in"], one["messages_out"]) == (
                 *("counter", 1, 2, 2),

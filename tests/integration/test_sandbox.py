@@ -1,15 +1,26 @@
 """Guests and files that are not to be trusted, before a real supervisor."""
 
 import hashlib
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import trio
 
 from tests.components import build
-from tests.integration.running import ask, client, close_code, share_cache, supervisor, write_manifest
+from tests.integration.running import (
+    PATIENCE_S,
+    ask,
+    client,
+    close_code,
+    share_cache,
+    supervisor,
+    write_manifest,
+)
 from tests.integration.test_check import problems, run
+from tests.integration.theaterctl import actor, output
 from tests.sandboxed import needs_level, probe
 
 MAX_GROWTH_BYTES = 32 << 20
@@ -67,6 +78,33 @@ def test_exhaustion_stays_with_the_actor(tmp_path: Path) -> None:
     trio.run(main)
 
 
+def test_a_worker_that_breaks_out_waits_for_the_operator(tmp_path: Path) -> None:
+    """It is a security event in the log; there is no second worker until the operator wants one."""
+    write_manifest(tmp_path, "echo", "echo")
+
+    async def main() -> None:
+        async with supervisor(tmp_path) as running:
+            # What the kernel does to a locked worker that makes a forbidden call.
+            os.kill(await running.next_worker("echo"), signal.SIGSYS)
+            with trio.fail_after(PATIENCE_S):
+                while "actor_held" not in {event["event"] for event in running.events()}:
+                    await trio.sleep(0.02)
+            seen = await actor(running.var, "echo", status=3)
+            assert seen["state"] == "held"
+            assert seen["note"].startswith("for the operator to look at; killed by SIGSYS")
+            assert seen["next_try_s"] is None
+            assert "nothing is tried; `theaterctl reset echo`" in await output(running.var, "explain", "echo")
+            (event,) = [one for one in running.events() if one["event"] == "sandbox_violated"]
+            assert (event["level"], event["actor"]) == ("critical", "echo")
+            assert len(running.worker_pids("echo")) == 1
+            await output(running.var, "reset", "echo")
+            await running.next_worker("echo", after=1)
+            async with client(running.urls["echo"]) as connection:
+                assert await ask(connection, "back") == "back"
+
+    trio.run(main)
+
+
 @needs_level(2)
 def test_a_required_level_that_is_there_is_enough(tmp_path: Path) -> None:
     """--check finds nothing wrong with require = 2 on a machine that has both walls."""
@@ -99,8 +137,9 @@ def test_files_that_others_can_change_are_warned_about(tmp_path: Path) -> None:
     assert "writable_by_others" not in check(tmp_path).stderr
     component.parent.chmod(0o777)
     (tmp_path / "manifests" / "echo.toml").chmod(0o666)
+    (tmp_path / "var").chmod(0o777)
     warned = re.findall(r"writable_by_others +path=(\S+)", check(tmp_path).stderr)
-    assert sorted(warned) == [str(component.parent), "manifests/echo.toml"]
+    assert sorted(warned) == [str(component.parent), "manifests/echo.toml", "var"]
 
 
 def test_the_var_directory_is_private(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.counts import repeats
+from tests.faults.counts import FULL, repeats
 from theater_protocol import cbor
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import HEADER_BYTES, FrameDecoder, encode_frame
@@ -33,6 +33,7 @@ from theater_supervisor.actor.transition import check_bounds, committable, to_ba
 
 LIMITS = Limits(5_000_000, 1 << 28, max_state_bytes=1000, max_replies=10, max_reply_bytes=1000)
 MUTANTS = repeats(1_000_000)
+EXAMPLES = settings(max_examples=100_000 if FULL else 100, deadline=None)
 SEEDS = 20
 STATE = b"the state"
 HASH = hashlib.sha256(STATE).digest()
@@ -100,6 +101,8 @@ def test_mutated_frames_are_refused_or_frames(seed: int) -> None:
     assert 0 < refused < MUTANTS // SEEDS
 
 
+@pytest.mark.campaign
+@EXAMPLES
 @given(st.binary(max_size=300))
 def test_any_octets_are_refused_or_results(body: bytes) -> None:
     """A frame of arbitrary octets raises nothing but RemoteProtocolError."""
@@ -114,6 +117,8 @@ ITEMS = st.recursive(
 )
 
 
+@pytest.mark.campaign
+@EXAMPLES
 @given(st.sampled_from([16, 17]), st.lists(ITEMS, max_size=8))
 def test_any_items_are_refused_or_results(tag: int, fields: list[object]) -> None:
     """Well-formed CBOR of the wrong shape raises nothing but RemoteProtocolError."""

@@ -42,6 +42,8 @@ RENEWAL_SHARE = 0.6
 
 # Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
 _LOG_BYTES = 16384
+# There is more: it waits in its pipe, for a flood must not have most of the event loop's time.
+_FLOOD_PAUSE_S = 0.005
 
 
 class InitError(Exception):
@@ -311,6 +313,8 @@ class Incarnation:
                     stream.flush()
                 elif data:
                     stream.feed(bytes(data))
+                    if len(data) == _LOG_BYTES:
+                        await trio.sleep(_FLOOD_PAUSE_S)
                 else:
                     return
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -3,7 +3,6 @@
 Pure. Where lines are written, and how many of them, is the matter of logs.py.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +12,10 @@ MARK: Final = 0x1E
 STREAMS: Final = "EOLDS"
 
 _WORKER_STREAMS: Final = b"EOLD"
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL: Final = {
+    code: chr(code).encode("unicode_escape").decode()
+    for code in (*range(0x09), *range(0x0A, 0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+}
 _SPLIT_SIGN: Final = "…"
 
 
@@ -95,4 +97,4 @@ class LineDecoder:
 
 def escape(text: str) -> str:
     """Escape what could move a terminal's cursor or begin a line of its own; tabs stay."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return text if text.isprintable() else text.translate(_CONTROL)

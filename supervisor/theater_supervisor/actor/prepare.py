@@ -3,7 +3,6 @@
 What is wrong with any of them is collected as problems of their manifests.
 """
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from theater_supervisor.manifest import Manifest
 
 _log = structlog.get_logger()
 
+_VAR_PARTS: Final = ("data", "log", "run")
 _AT_ONCE: Final = os.cpu_count() or 1
 
 
@@ -32,7 +32,13 @@ async def prepare(manifests: Sequence[Manifest], cache_dir: Path) -> dict[str, C
     change.
     """
     await check_sandbox(max((manifest.sandbox.require for manifest in manifests), default=0))
-    for path in sorted({path for manifest in manifests for path in _writable_by_others(manifest)}):
+    var = cache_dir.parent
+    deciding = {
+        var,
+        *(var / part for part in _VAR_PARTS),
+        *(place for one in manifests for place in _places(one)),
+    }
+    for path in sorted(filter(_is_writable_by_others, deciding)):
         _log.warning("writable_by_others", path=str(path))
     compiled: dict[str, Compiled] = {}
     problems: list[Problem] = []
@@ -60,16 +66,21 @@ async def prepare(manifests: Sequence[Manifest], cache_dir: Path) -> dict[str, C
     return compiled
 
 
-def _writable_by_others(manifest: Manifest) -> Iterator[Path]:
-    """Yield what decides over the actor's code and can be changed by every user of the machine."""
+def _places(manifest: Manifest) -> Iterator[Path]:
+    """Yield the files that decide over the actor's code, and where they are."""
     sources = [manifest.build.python] if manifest.build else []
     for path in (manifest.file, manifest.component_path, *sources):
-        for place in (path, path.parent):
-            with contextlib.suppress(OSError):
-                mode = place.stat().st_mode
-                # In a sticky directory, such as /tmp, only a file's owner can replace it.
-                if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                    yield place
+        yield from (path, path.parent)
+
+
+def _is_writable_by_others(place: Path) -> bool:
+    """Say whether every user of the machine can change it."""
+    try:
+        mode = place.stat().st_mode
+    except OSError:
+        return False
+    # In a sticky directory, such as /tmp, only a file's owner can replace it.
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def _unlike_pinned(manifest: Manifest, compiled: Mapping[str, Compiled]) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 """One worker process and its three pipes.
 
-Spawns, signals and reaps; it knows nothing of frames or of what the worker does. Trio's process support is
-used without PR_SET_PDEATHSIG: that follows the spawning thread, and trio's threads come and go.
+Spawns, signals and reaps; it knows nothing of frames or of what the worker does. Workers are forked from the
+template where there is one (template.py), and else started afresh. Trio's process support is used without
+PR_SET_PDEATHSIG: that follows the spawning thread, and trio's threads come and go.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
+from theater_supervisor.actor.template import ForkedChild, Template, bare_environment, current_template
+
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
 PIPE_BYTES = 256 * 1024
@@ -24,14 +27,18 @@ _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 class WorkerProcess:
     """A running worker: `stdin` and `stdout` carry the wire, `stderr` its log lines."""
 
-    def __init__(self, process: trio.Process) -> None:
-        if process.stderr is None:
-            raise ValueError("a worker needs all three pipes")
+    def __init__(
+        self,
+        process: trio.Process | ForkedChild,
+        stdin: trio.lowlevel.FdStream,
+        stdout: trio.lowlevel.FdStream,
+        stderr: trio.abc.ReceiveStream,
+    ) -> None:
         self.signalled = False  # by kill or terminate
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
         self._process = process
-        self.stdin = _pipe(process.stdin)
-        self.stdout = _pipe(process.stdout)
-        self.stderr = process.stderr
 
     @property
     def pid(self) -> int:
@@ -65,6 +72,11 @@ class WorkerProcess:
             self.signalled = True
             self._process.terminate()
 
+    def close(self) -> None:
+        """Give back what was needed to wait for it, once nobody does any more."""
+        if isinstance(self._process, ForkedChild):
+            self._process.close()
+
 
 @contextlib.asynccontextmanager
 async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[WorkerProcess]:
@@ -72,16 +84,9 @@ async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[Worker
 
     Raises OSError when the host cannot start a process.
     """
-    process = await trio.lowlevel.open_process(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        cwd="/",
-        env=_environment(),
-    )
-    worker = WorkerProcess(process)
+    template = current_template() if command == WORKER_COMMAND else None
+    worker = await _fork(template) if template else None
+    worker = worker or await _start_afresh(command)
     try:
         _enlarge_pipes(worker)
         yield worker
@@ -91,18 +96,49 @@ async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[Worker
             await worker.wait()
         for stream in (worker.stdin, worker.stdout, worker.stderr):
             await trio.aclose_forcefully(stream)
+        worker.close()
 
 
-def _pipe(stream: object) -> trio.lowlevel.FdStream:
-    if not isinstance(stream, trio.lowlevel.FdStream):
-        raise TypeError(f"a worker's wire must be a pipe, not {stream!r}")
-    return stream
+async def _start_afresh(command: Sequence[str]) -> WorkerProcess:
+    process = await trio.lowlevel.open_process(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+        env=bare_environment(),
+    )
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+    assert isinstance(stdin, trio.lowlevel.FdStream), "trio's pipes are descriptors"
+    assert isinstance(stdout, trio.lowlevel.FdStream), "trio's pipes are descriptors"
+    assert stderr is not None
+    return WorkerProcess(process, stdin, stdout, stderr)
 
 
-def _environment() -> dict[str, str]:
-    # An interpreter outside the system's directories may need its library path to start at all.
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
-    return {"LC_ALL": "C.UTF-8", **kept}
+async def _fork(template: Template) -> WorkerProcess | None:
+    """Have a worker forked; None when the template does not work."""
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+        stdin_fd, stdin = _pipe(theirs, ours, read_end_is_theirs=True)
+        stdout_fd, stdout = _pipe(theirs, ours, read_end_is_theirs=False)
+        stderr_fd, stderr = _pipe(theirs, ours, read_end_is_theirs=False)
+        child = await template.fork((stdin_fd, stdout_fd, stderr_fd))
+        if child is None:
+            return None
+        ours.pop_all()
+        return WorkerProcess(child, stdin, stdout, stderr)
+
+
+def _pipe(
+    theirs: contextlib.ExitStack, ours: contextlib.ExitStack, *, read_end_is_theirs: bool
+) -> tuple[int, trio.lowlevel.FdStream]:
+    """Make a pipe; both ends are closed with their stacks."""
+    read_fd, write_fd = os.pipe()
+    their_fd, our_fd = (read_fd, write_fd) if read_end_is_theirs else (write_fd, read_fd)
+    theirs.callback(os.close, their_fd)
+    stream = trio.lowlevel.FdStream(our_fd)
+    ours.callback(stream.close)
+    return their_fd, stream
 
 
 def _enlarge_pipes(worker: WorkerProcess) -> None:

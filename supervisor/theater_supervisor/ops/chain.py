@@ -15,19 +15,17 @@ import click
 import trio
 
 from theater_protocol.chain import Transition
-from theater_protocol.messages import Limits as CallLimits
 from theater_supervisor.journal.errors import JournalRefused
 from theater_supervisor.journal.reader import read, rows
 from theater_supervisor.journal.verify import verify
 from theater_supervisor.ops import chain_json, chain_text
-from theater_supervisor.ops.arguments import read_hash, with_actor, with_json, with_limits
+from theater_supervisor.ops.arguments import call_limits, read_hash, with_actor, with_json, with_limits
 from theater_supervisor.replay.components import Components
 from theater_supervisor.replay.history import open_history
 from theater_supervisor.replay.replay import Replay, ReplayFailed, Verdict, state_at
 
 _FOUND_WRONG: Final = 65  # EX_DATAERR
 _NOT_KEPT: Final = 66  # EX_NOINPUT
-_MIB: Final = 1024 * 1024
 _SEQ: Final = click.IntRange(min=0)
 
 
@@ -133,8 +131,9 @@ def replay(
     actor: Path,
     component: Path | None,
     from_seq: int,
-    call_timeout_s: float,
-    memory_mib: int,
+    manifest: Path | None,
+    call_timeout_s: float | None,
+    memory_mib: int | None,
     as_json: bool,
 ) -> None:
     """Run NAME's recorded events again, in scratch workers, and compare outcome, replies and state of each.
@@ -147,7 +146,7 @@ def replay(
     or after retention at the first such place. Events that workers died on (poison) are not run.
 
     The limits of a call are not recorded. An event that hit one of them comes to the same only with the
-    limits of that time; a recorded `timeout` takes that long again.
+    limits of that time: give the --manifest that has them. A recorded `timeout` takes that long again.
     """
     path = _journal(actor)
     verification = verify(path)
@@ -155,7 +154,7 @@ def replay(
         click.echo(f"not replayed: {chain_text.verification(verification)}", err=True)
         sys.exit(_FOUND_WRONG)
     history = open_history(path)
-    limits = _call_limits(call_timeout_s, memory_mib)
+    limits = call_limits(actor.name, manifest, call_timeout_s, memory_mib)
     with _components(actor, component) as components:
         run = Replay(actor.name, history, components, limits)
         since_seq = history.beginning(from_seq)
@@ -167,7 +166,13 @@ def replay(
 @with_actor
 @click.option("--at", "seq", type=_SEQ, metavar="SEQ", help="The state after this transition; by replay.")
 @with_limits
-def state(actor: Path, seq: int | None, call_timeout_s: float, memory_mib: int) -> None:
+def state(
+    actor: Path,
+    seq: int | None,
+    manifest: Path | None,
+    call_timeout_s: float | None,
+    memory_mib: int | None,
+) -> None:
     """Write the bytes of NAME's state to stdout: the current one, or with --at an earlier one.
 
     An earlier state is found by replay from the nearest kept one, and has the hash that was recorded for it.
@@ -175,7 +180,7 @@ def state(actor: Path, seq: int | None, call_timeout_s: float, memory_mib: int) 
     that note.
     """
     history = open_history(_journal(actor))
-    limits = _call_limits(call_timeout_s, memory_mib)
+    limits = call_limits(actor.name, manifest, call_timeout_s, memory_mib)
     wanted = history.head_seq if seq is None else seq
     with _components(actor, None) as components:
         try:
@@ -196,10 +201,6 @@ def _journal(actor: Path) -> Path:
 
 def _components(actor: Path, substitute: Path | None) -> Components:
     return Components(actor / "components", actor.parents[1] / "cache", substitute)
-
-
-def _call_limits(call_timeout_s: float, memory_mib: int) -> CallLimits:
-    return CallLimits(round(call_timeout_s * 1_000_000), memory_mib * _MIB)
 
 
 def _note_dropped(actor: Path, since_seq: int) -> None:

@@ -39,6 +39,7 @@ _STATUS: Final = (
     Column("OUT/s", number=True),
     Column("P99 ms", number=True),
     Column("RSS", number=True),
+    Column("SANDBOX", number=True),
     Column("QUEUE", number=True),
     Column("SEQ", number=True),
     Column("HEAD"),
@@ -65,8 +66,9 @@ def status(var: Path, names: tuple[str, ...], watch: bool, as_json: bool) -> Non
     """Show how the actors are, all or those named.
 
     RESTARTS are those that count against the restart intensity now / all of this supervisor's life. IN/s,
-    OUT/s and P99 are of the last ten seconds; P99 is from an event's arrival to its committed replies. SEQ
-    and HEAD are the newest transition of the actor's chain.
+    OUT/s and P99 are of the last ten seconds; P99 is from an event's arrival to its committed replies.
+    SANDBOX is how far its worker is locked in: 2 by seccomp and Landlock, 1 by seccomp, 0 not at all. SEQ and
+    HEAD are the newest transition of the actor's chain.
 
     \b
     Exit status: 0 everything that should be ready is, 3 something is not, 4 unknown name or no supervisor.
@@ -156,6 +158,8 @@ def _what_next(actor: dict[str, Any]) -> str:
             return "a worker is being started"
         case "waiting":
             return f"the next worker is due in {duration(actor['next_try_s'])}; events are kept meanwhile"
+        case "held" if actor["exits"] and actor["exits"][-1]["class"] == "sandbox_violated":
+            return f"clients are refused, and nothing is tried; `theaterctl reset {name}` starts it afresh"
         case "held":
             due = "now" if actor["next_try_s"] is None else f"in {duration(actor['next_try_s'])}"
             return f"clients are refused; probed {due}; `theaterctl reset {name}` starts it afresh"
@@ -216,6 +220,7 @@ def _status_row(actor: dict[str, Any]) -> list[str]:
         f"{actor['sent_per_s']:.0f}",
         _or_dash(actor["p99_ms"]),
         size(actor["rss_bytes"]),
+        _or_dash(actor["sandbox_level"]),
         str(actor["queue"]),
         str(actor["seq"]),
         actor["head"][:8],

@@ -26,6 +26,7 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[ActorStatus], int | None]], ...]]
     ("connections", "Open WebSocket connections.", attrgetter("connections")),
     ("queue_events", "Events that wait or are with the worker.", attrgetter("queue")),
     ("chain_seq", "The newest committed transition.", attrgetter("seq")),
+    ("sandbox_level", "2 seccomp and Landlock, 1 seccomp, 0 neither.", attrgetter("sandbox_level")),
     ("worker_resident_memory_bytes", "Resident memory of the worker.", attrgetter("rss_bytes")),
 )
 _TRAFFIC: Final[tuple[tuple[str, str, Callable[[Traffic], int]], ...]] = (

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from theater_supervisor.actor.exit import ExitRecord
+from theater_supervisor.actor.exit import ExitRecord, SandboxViolated
 from theater_supervisor.actor.lifecycle import ActorState
 from theater_supervisor.app import Supervisor
 from theater_supervisor.gateway.traffic import Traffic
@@ -30,7 +30,8 @@ class ActorStatus:
     """An actor at one moment.
 
     `uptime_s` is how long its worker has been ready. `restarts` counts what ended workers, operators aside,
-    `restarts_in_period` what of it counts against the restart intensity. `note` says what is remarkable.
+    `restarts_in_period` what of it counts against the restart intensity. `sandbox_level` is what its latest
+    worker reached. `note` says what is remarkable.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ActorStatus:
     p50_ms: float | None
     p99_ms: float | None
     rss_bytes: int | None
+    sandbox_level: int | None
     queue: int
     seq: int
     head: str
@@ -144,6 +146,7 @@ class Observer:
             p50_ms=_ms(rates.p50_s),
             p99_ms=_ms(rates.p99_s),
             rss_bytes=rss_bytes(pid) if pid is not None else None,
+            sandbox_level=actor.sandbox_level,
             queue=actor.queue,
             seq=head.seq,
             head=head.hash.hex(),
@@ -191,6 +194,8 @@ def _note(member: Member) -> str:
     match lifecycle.state:
         case "waiting":
             return f"next try {in_s}; {last}" if last else f"next try {in_s}"
+        case "held" if lifecycle.exits and isinstance(lifecycle.exits[-1].exit.how, SandboxViolated):
+            return f"for the operator to look at; {last}"
         case "held":
             return f"died too often, probe {in_s}; {last}"
         case "ended":
