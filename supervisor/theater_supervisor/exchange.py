@@ -15,10 +15,10 @@ MessageKind = Literal["text", "binary", "ping", "pong"]
 class Client(Protocol):
     """A WebSocket connection as the actor sees it."""
 
-    def send(self, replies: Sequence[Reply]) -> None:
-        """Queue the replies of one committed result, in order. Never blocks, never raises.
+    def send(self, *results: Sequence[Reply]) -> None:
+        """Send the replies of committed results, in order. Never blocks, never raises.
 
-        A `close` reply closes with 1000 after what came before it; replies after it are dropped, and so is
+        What comes in one call goes out in one write where it can. A `close` reply closes with 1000 after what came before it; replies after it are dropped, and so is
         everything once the connection is gone.
         """
 

@@ -32,9 +32,9 @@ class Remembering:
     ended: tuple[int, str] | None = None
     changed: trio.Event = field(default_factory=trio.Event)
 
-    def send(self, replies: Sequence[Reply]) -> None:
+    def send(self, *results: Sequence[Reply]) -> None:
         """Keep the replies."""
-        self.replies += replies
+        self.replies += (reply for replies in results for reply in replies)
         self._notify()
 
     def end(self, code: int, reason: str) -> None:

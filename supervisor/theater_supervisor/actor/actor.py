@@ -8,12 +8,13 @@ import itertools
 import secrets
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 import trio
 
 from theater_protocol.chain import Instance
-from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Result
+from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Reply, Result
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
@@ -287,19 +288,31 @@ class Actor:
     def _release(self, batch: Batch) -> None:
         """Let out what a committed batch did: the only place where replies leave an actor."""
         now_us = self._now_us()
+        ready: dict[int, list[Sequence[Reply]]] = {}
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
             self.outcomes[result.outcome] += 1
             self.latency.observe((now_us - deliver.at_us) / 1_000_000)
-            if result.outcome == "ok":
-                client = self._clients.get(deliver.connection) if result.replies else None
-                if client is not None:
-                    client.send(result.replies)
-            else:
+            if result.outcome != "ok":
+                self._send(ready)
                 self._fail(deliver, result.outcome, result.detail or "")
-            if self._log.debug:
-                digest = result.state_hash.hex() if result.state_hash else "none"
-                text = f"delivery {deliver.delivery} {deliver.kind} {result.outcome} state {digest}"
-                self._log.note(self._number, text)
+            elif result.replies:
+                ready.setdefault(deliver.connection, []).append(result.replies)
+        self._send(ready)
+        if self._log.debug:
+            self._note(batch)
+
+    def _send(self, ready: dict[int, list[Sequence[Reply]]]) -> None:
+        """Give each connection what is ready for it, at one go: a write costs more than all else of a reply."""
+        for connection, results in ready.items():
+            if client := self._clients.get(connection):
+                client.send(*results)
+        ready.clear()
+
+    def _note(self, batch: Batch) -> None:
+        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+            digest = result.state_hash.hex() if result.state_hash else "none"
+            text = f"delivery {deliver.delivery} {deliver.kind} {result.outcome} state {digest}"
+            self._log.note(self._number, text)
 
     def _fail(self, deliver: Deliver, outcome: str, detail: str) -> None:
         where = f"{deliver.kind} of connection {deliver.connection}" if deliver.connection else deliver.kind

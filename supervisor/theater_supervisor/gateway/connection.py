@@ -107,8 +107,13 @@ class Connection:
         finally:
             self._outbound.close()
 
-    def send(self, replies: Sequence[Reply]) -> None:
-        """Queue the replies of one committed result (exchange.Client.send)."""
+    def send(self, *results: Sequence[Reply]) -> None:
+        """Send the replies of committed results (exchange.Client.send)."""
+        for replies in results:
+            self._send_result(replies)
+        self._outbound.flush()
+
+    def _send_result(self, replies: Sequence[Reply]) -> None:
         if len(replies) > self._limits.max_replies or self._are_too_large(replies):
             self._log.warning(
                 "replies_refused", replies=len(replies), reason="over the handler's reply_limit"
@@ -178,8 +183,9 @@ class Connection:
             self._log.exception("connection_failed", error=failure.error)
             self._close(failure)
 
-    def _queue(self, event: Event) -> None:
+    def _send_event(self, event: Event) -> None:
         self._push(self._wire.serialize(event))
+        self._outbound.flush_soon()
 
     def _push(self, data: bytes) -> None:
         if self._outbound.push(data):
@@ -255,7 +261,7 @@ class Connection:
             self._heard = False
             due = self._keepalive.ask(trio.current_time(), heard=heard)
             if due.action == "ping":
-                self._queue(Ping(self._keepalive.payload()))
+                self._send_event(Ping(self._keepalive.payload()))
             elif due.action == "gone":
                 self._close(Closing("server", 1011, "no answer to a ping"), discard=True)
             await trio.sleep(due.wait_s)
@@ -295,7 +301,7 @@ class Connection:
                         return False
                 case Ping():
                     if self._is_open:
-                        self._queue(event.response())
+                        self._send_event(event.response())
                         await self._deliver(nursery, "ping", bytes(event.payload))
                 case Pong():
                     if not self._keepalive.is_answer(event.payload):

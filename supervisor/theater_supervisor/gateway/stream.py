@@ -3,6 +3,7 @@
 Bytes only: nothing here knows what a WebSocket frame is.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import accumulate
@@ -92,8 +93,9 @@ class SendBudget:
 class Outbound:
     """The sending side of one stream and what waits for it.
 
-    Everything queued goes through the one task that runs `write_all`, in order; what has gathered meanwhile
-    goes out in one write. A push finds room while less than `max_bytes` are held, those under way included.
+    What is pushed goes out in order and in as few writes as possible: with the next flush if the peer takes it
+    at once, else through the one task that runs `write_all`. A push finds room while less than `max_bytes` are
+    held, those under way included.
     """
 
     def __init__(
@@ -113,16 +115,43 @@ class Outbound:
         self._under_way_bytes = 0
         self._finished = False
         self._wake = trio.Event()
+        # TLS has bytes of its own to write; a plain socket's descriptor is written to without further ado.
+        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
         budget.join(self, give_up)
 
     def push(self, data: bytes) -> bool:
-        """Queue `data`. Returns False, and queues nothing, when there is no room for it."""
+        """Queue `data` until flush. Returns False, and queues nothing, when there is no room for it."""
         if self._finished or self.held_bytes >= self._max_bytes:
             return False
         behind_others = self.held_bytes > 0
         self._append(data)
         self._budget.add(len(data), behind_others=behind_others)
         return True
+
+    def flush(self) -> None:
+        """Write what is queued as far as that goes without waiting, and leave the rest to `write_all`.
+
+        To wake the writing task for every write takes 25 µs more.
+        """
+        if self._queued and self._fd is not None and not self._under_way_bytes:
+            self._write_now(self._fd)
+        if self._queued:
+            self._wake.set()
+
+    def flush_soon(self) -> None:
+        """Have what is queued written with whatever else comes until the writing task's turn."""
+        self._wake.set()
+
+    def _write_now(self, fd: int) -> None:
+        data = self._take()
+        try:
+            written = os.write(fd, data)
+        except OSError:  # it is full, or broken: for the task to find out
+            written = 0
+        self._release(written)
+        self._under_way_bytes = 0
+        if written < len(data):
+            self._queued.insert(0, data[written:])
 
     @property
     def discardable_bytes(self) -> int:
@@ -140,6 +169,7 @@ class Outbound:
             self.held_bytes = self._under_way_bytes
         self._append(data)
         self._budget.held_bytes += len(data)
+        self._wake.set()
 
     def close(self) -> None:
         """Let go of everything: nothing will be written any more."""
@@ -165,7 +195,6 @@ class Outbound:
     def _append(self, data: bytes) -> None:
         self._queued.append(data)
         self.held_bytes += len(data)
-        self._wake.set()
 
     def _take(self) -> bytes:
         count = len(self._queued) if self.held_bytes <= _WRITE_BYTES else self._count_for_one_write()
@@ -185,6 +214,9 @@ class Outbound:
         for start in range(0, len(data), _WRITE_BYTES):
             with trio.fail_after(self._send_timeout_s):
                 await self._stream.send_all(view[start : start + _WRITE_BYTES])
-        self.held_bytes -= self._under_way_bytes
-        self._budget.held_bytes -= self._under_way_bytes
+        self._release(self._under_way_bytes)
         self._under_way_bytes = 0
+
+    def _release(self, written_bytes: int) -> None:
+        self.held_bytes -= written_bytes
+        self._budget.held_bytes -= written_bytes

@@ -35,9 +35,9 @@ class Visitor:
         self.replies = 0
         self.code: int | None = None
 
-    def send(self, replies: Sequence[Reply]) -> None:
-        """Count them."""
-        self.replies += len(replies)
+    def send(self, *results: Sequence[Reply]) -> None:
+        """Count the replies."""
+        self.replies += sum(map(len, results))
 
     def end(self, code: int, reason: str) -> None:  # noqa: ARG002 - the reason is for real clients
         """Remember the first code."""
