@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
 PEERS = ("bare", "websockets", "ws", "workerd")
 START_TIMEOUT_S = 60.0
+_SETTLE_S = 2.0
 _PEERS = ROOT / "benchmarks" / "peers"
 _NODE_MODULES = BUILD / "node_modules"
 # What servers announce: our supervisor and the scripts a line each, workerd its control events.
@@ -206,3 +207,11 @@ def finish_load(generator: subprocess.Popen[str], seconds: float) -> dict[str, f
         raise RuntimeError("the load ended with an error")
     figures: Mapping[str, float] = json.loads(output)
     return dict(figures)
+
+
+def settle_journal(server: Server) -> None:
+    """Put load on one of our actors until its journal's write-ahead log has the size that it keeps.
+
+    While the file grows, each sync waits for the file system's own journal too.
+    """
+    load(server.url, "throughput", _SETTLE_S)

@@ -6,7 +6,7 @@ Throughput has 32 connections with 4 messages outstanding on each, latency one w
 from collections.abc import Iterator
 
 from benchmarks.figures import Plan, Sample, Section, Target
-from benchmarks.servers import load, ours_and_peers
+from benchmarks.servers import load, ours_and_peers, settle_journal
 
 _LATENCY_SHARE = 0.5  # a latency needs less time than a throughput to settle
 
@@ -19,10 +19,15 @@ def _throughput(plan: Plan) -> Iterator[Sample]:
 
 
 def _latency(plan: Plan) -> Iterator[Sample]:
+    seconds = plan.seconds * _LATENCY_SHARE
     with ours_and_peers() as servers:
+        for name, server in servers.items():
+            if name.startswith("ours"):
+                yield Sample(f"{name}, new journal", load(server.url, "latency", seconds)["p50_us"], "µs p50")
+                settle_journal(server)
         for _ in range(plan.rounds):
             for name, server in servers.items():
-                figures = load(server.url, "latency", plan.seconds * _LATENCY_SHARE)
+                figures = load(server.url, "latency", seconds)
                 yield Sample(name, figures["p50_us"], "µs p50")
                 yield Sample(f"{name} p99", figures["p99_us"], "µs p99")
 

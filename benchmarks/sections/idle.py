@@ -12,7 +12,17 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.figures import Plan, Sample, Section, Target
-from benchmarks.servers import ROOT, START_TIMEOUT_S, Actor, Server, load, ours, peers, scratch
+from benchmarks.servers import (
+    ROOT,
+    START_TIMEOUT_S,
+    Actor,
+    Server,
+    load,
+    ours,
+    peers,
+    scratch,
+    settle_journal,
+)
 
 _CONNECTIONS = 5000
 _SETTLE_S = 3.0
@@ -54,6 +64,7 @@ def _with_idle(name: str, server: Server, plan: Plan) -> Iterator[Sample]:
 def _idle(plan: Plan) -> Iterator[Sample]:
     actor = Actor("ours", config=f"port = 0, max_connections = {_CONNECTIONS + 10}")
     with scratch() as home, ours(home, actor) as servers:
+        settle_journal(servers["ours"])
         yield from _with_idle("ours", servers["ours"], plan)
     with peers(("bare",)) as servers:
         yield from _with_idle("bare", servers["bare"], plan)

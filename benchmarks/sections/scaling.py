@@ -105,7 +105,7 @@ def _targets(longest: int) -> tuple[Target, ...]:
 
 SCALING = Section(
     "scaling",
-    f"Chains of {_SHORT:,} to {_LONG:,} events ({_LONGEST:,} with --full).",
+    f"Chains of {_SHORT:,} events up to {_LONG:,}, or {_LONGEST:,} with --full.",
     _scaling,
     (
         *_targets(_LONG),

@@ -111,7 +111,7 @@ def _echo(client: socket.socket) -> None:
 
 START = Section(
     "start",
-    f"Starting {_ACTORS} actors ({_FULL_ACTORS} with --full), with the component compiled beforehand.",
+    f"Starting {_ACTORS} actors, or {_FULL_ACTORS} with --full, with a component compiled beforehand.",
     _start,
     (
         Target("spawn to Ready", 100),

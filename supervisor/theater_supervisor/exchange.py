@@ -43,10 +43,10 @@ class Service(Protocol):
     def receive(self, connection: int, kind: MessageKind, payload: Payload) -> None:
         """Queue one event of this connection. Call only with room; a complete message at a time."""
 
-    def has_room(self, connection: int) -> bool:
-        """Say whether another event of this connection fits; while False its socket is not read."""
+    def has_room(self, connection: int, size: int) -> bool:
+        """Say whether another event of this connection, with a payload of about `size`, fits."""
 
-    async def room(self, connection: int) -> None:
+    async def room(self, connection: int, size: int) -> None:
         """Wait until has_room is true."""
 
     def disconnect(self, connection: int) -> None:

@@ -87,11 +87,11 @@ class FakeService:
         elif kind in ("text", "binary"):
             self.clients[connection].send([Reply(kind, payload)])
 
-    def has_room(self, connection: int) -> bool:
+    def has_room(self, connection: int, size: int) -> bool:
         """Say whether events are taken."""
         return self.roomy
 
-    async def room(self, connection: int) -> None:
+    async def room(self, connection: int, size: int) -> None:
         """Wait for `make_room`."""
         await self.until(lambda: self.roomy)
 

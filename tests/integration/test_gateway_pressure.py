@@ -473,3 +473,77 @@ def test_all_slow_readers_together_hold_only_so_much() -> None:
     with capture_logs() as logs:
         run(main)
     assert [entry["code"] for entry in logs if entry["event"] == "connection_closed"].count(1013) >= 5
+
+
+def test_unfinished_messages_of_all_clients_together_hold_only_so_much() -> None:
+    """Each is within its own bound; beyond the common one who holds most is closed 1013, the others go on."""
+
+    async def main() -> None:
+        service = FakeService()
+        limits = ConnectionLimits(max_message_bytes=64 * 1024, close_timeout_s=0.1, linger_s=0.1)
+        gateway = Gateway([Route(*LOCAL, "/", 100, service, limits)], receive_budget_bytes=256 * 1024)
+        async with trio.open_nursery() as nursery:
+            rig = Rig(gateway, service, await served(gateway, nursery))
+            async with rig.raw() as small, rig.raw() as large:
+                await small.upgrade(frame(BINARY, b"begun", fin=False))
+                await large.upgrade(frame(BINARY, bytes(60_000), fin=False))
+                others = [RawClient(await trio.open_tcp_stream("127.0.0.1", rig.port)) for _ in range(5)]
+                for other in others:
+                    await other.upgrade(frame(BINARY, bytes(50_000), fin=False))
+                closed = await large.close_frame()
+                assert closed.code == 1013
+                assert (closed.reason or "").startswith("overloaded, try again later")
+                await rig.good_client_is_served()
+                await small.send(frame(0, b" and done"))
+                assert await small.event() == BytesMessage(b"begun and done")
+                for other in others:
+                    await other.send(frame(0, b"."))
+                    assert (await other.event()).data[:1] == b"\0"  # type: ignore[attr-defined]
+                    await other.stream.aclose()
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_message_as_large_as_allowed_fits_the_common_bound() -> None:
+    """Four of the largest do, whatever the bound is."""
+
+    async def main() -> None:
+        limits = ConnectionLimits(max_message_bytes=MIB)
+        gateway = Gateway([Route(*LOCAL, "/", 100, FakeService(), limits)], receive_budget_bytes=1)
+        async with trio.open_nursery() as nursery:
+            rig = Rig(gateway, FakeService(), await served(gateway, nursery))
+            async with rig.raw() as first, rig.raw() as second, rig.raw() as third:
+                for client in (first, second, third):
+                    await client.upgrade(frame(BINARY, bytes(MIB - 1), fin=False))
+                for client in (third, second, first):
+                    await client.send(frame(0, b"."))
+                    assert isinstance(await client.event(), BytesMessage)
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_who_has_something_waiting_is_read_no_further_when_all_hold_much() -> None:
+    """A client whose message waits for the actor stops the reading of its next one; none of it is lost."""
+
+    async def main() -> None:
+        service = FakeService()
+        limits = ConnectionLimits(max_message_bytes=64 * 1024)
+        gateway = Gateway([Route(*LOCAL, "/", 100, service, limits)])
+        async with trio.open_nursery() as nursery:
+            rig = Rig(gateway, service, await served(gateway, nursery))
+            gateway._receive_budget.max_bytes = 2000
+            service.roomy = False
+            async with rig.raw() as client:
+                await client.upgrade(*(frame(TEXT, b"%d" % number * 1000) for number in range(5)))
+                await wait_all_tasks_blocked()
+                assert gateway._receive_budget.held_bytes < 1500
+                service.make_room()
+                assert [await client.event() for _ in range(5)] == [
+                    TextMessage(str(number) * 1000) for number in range(5)
+                ]
+                assert gateway._receive_budget.held_bytes == 0
+            nursery.cancel_scope.cancel()
+
+    run(main)

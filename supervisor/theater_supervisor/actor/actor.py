@@ -97,13 +97,13 @@ class Actor:
         if connection in self._clients:
             self._offer(connection, kind, payload)
 
-    def has_room(self, connection: int) -> bool:
+    def has_room(self, connection: int, size: int) -> bool:
         """Say whether another event of this connection fits."""
-        return self._window.has_room(connection)
+        return self._window.has_room(connection, size)
 
-    async def room(self, connection: int) -> None:
+    async def room(self, connection: int, size: int) -> None:
         """Wait until another event of this connection fits."""
-        await self._clients.wait(connection, self.has_room)
+        await self._clients.wait(connection, lambda: self.has_room(connection, size))
 
     def disconnect(self, connection: int) -> None:
         """Queue the `close` of a connection that is gone; nothing when it was given up before."""

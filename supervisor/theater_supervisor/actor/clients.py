@@ -46,9 +46,9 @@ class Clients:
         self.wake(len(self._waiting))
         return list(ended)
 
-    async def wait(self, connection: int, has_room: Callable[[int], bool]) -> None:
-        """Wait until `has_room` of the connection is true; it is asked again at every wake."""
-        while not has_room(connection):
+    async def wait(self, connection: int, has_room: Callable[[], bool]) -> None:
+        """Wait until `has_room` is true; it is asked again at every wake of the connection."""
+        while not has_room():
             await self._waiting.setdefault(connection, trio.Event()).wait()
 
     def wake(self, count: int | None = None) -> None:

@@ -23,15 +23,17 @@ _TURN_OCTETS = 4096
 class WindowLimits:
     """How much may wait, and how much of it may be with the worker at one time.
 
-    The connection's bounds are smaller than the actor's, so that one flooder cannot starve the rest.
+    The connection's bounds are smaller than the actor's, so that one flooder cannot starve the rest. Many
+    cannot either: a payload of `small_bytes` always fits when it is the only event of its connection.
     """
 
     actor_events: int = 2048
-    actor_bytes: int = 32 * 1024 * 1024
+    actor_bytes: int = 8 * 1024 * 1024
     connection_events: int = 64
-    connection_bytes: int = 2 * 1024 * 1024
+    connection_bytes: int = 1024 * 1024
+    small_bytes: int = 4096
     in_flight_events: int = 256
-    in_flight_bytes: int = 4 * 1024 * 1024
+    in_flight_bytes: int = 1024 * 1024
     deaths: int = 3
 
 
@@ -87,13 +89,16 @@ class DeliveryWindow:
         more = f" and {self._in_flight.events - 1} more" if self._in_flight.events > 1 else ""
         return f"{head.kind}{of} (delivery {head.delivery}){more}"
 
-    def has_room(self, connection: int) -> bool:
-        """Say whether another event of this connection is within the bounds."""
+    def has_room(self, connection: int, size: int) -> bool:
+        """Say whether an event of this connection, with a payload of `size`, is within the bounds."""
         limits = self.limits
-        if not self._total.below(limits.actor_events, limits.actor_bytes):
-            return False
         usage = self._by_connection.get(connection)
-        return usage is None or usage.below(limits.connection_events, limits.connection_bytes)
+        if usage is None:
+            if size <= limits.small_bytes:
+                return True
+        elif not usage.below(limits.connection_events, limits.connection_bytes):
+            return False
+        return self._total.below(limits.actor_events, limits.actor_bytes)
 
     def pending(self, connection: int) -> int:
         """Say how many events of this connection are not committed yet."""

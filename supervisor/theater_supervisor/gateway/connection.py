@@ -18,7 +18,7 @@ from theater_protocol.messages import Reply
 from theater_supervisor.exchange import MessageKind, Service
 from theater_supervisor.gateway.closing import Closing, reason_for
 from theater_supervisor.gateway.handshake import Admitted
-from theater_supervisor.gateway.inbox import Inbox
+from theater_supervisor.gateway.inbox import Inbox, ReceiveBudget
 from theater_supervisor.gateway.keepalive import Keepalive
 from theater_supervisor.gateway.limits import ConnectionLimits
 from theater_supervisor.gateway.message import MessageAssembler, MessageTooBig, TooManyFragments
@@ -38,7 +38,8 @@ from theater_supervisor.gateway.wire import (
 
 _log = structlog.get_logger()
 
-_RECEIVE_BYTES: Final = 64 * 1024
+_RECEIVE_BYTES: Final = 16 * 1024
+_RECEIVE_MORE_BYTES: Final = 64 * 1024
 _EVENTS_PER_TURN: Final = 64
 
 
@@ -46,7 +47,13 @@ class Connection:
     """An open connection, as a Client to its service. `serve` runs it from the 101 to its end."""
 
     def __init__(
-        self, stream: Stream, service: Service, limits: ConnectionLimits, budget: SendBudget, remote: str
+        self,
+        stream: Stream,
+        service: Service,
+        limits: ConnectionLimits,
+        send_budget: SendBudget,
+        receive_budget: ReceiveBudget,
+        remote: str,
     ) -> None:
         self.client_address = remote
         self.opened_at_us = time.time_ns() // 1000
@@ -56,8 +63,9 @@ class Connection:
         self._limits = limits
         self._wire = Wire(stream, limits.max_message_bytes)
         self._outbound = Outbound(
-            stream, limits.max_outbound_bytes, limits.send_timeout_s, budget, self._give_up
+            stream, limits.max_outbound_bytes, limits.send_timeout_s, send_budget, self._give_up
         )
+        self._receive_budget = receive_budget
         self._assembler = MessageAssembler(
             limits.max_message_bytes, limits.max_fragments, limits.max_empty_fragments
         )
@@ -159,7 +167,7 @@ class Connection:
                 await self._read(nursery, admitted.early)
         finally:
             self._gone = True
-            self._inbox.clear()
+            self._forget_received()
             self._service.disconnect(self._connection)
             on_gone()
             closing = self._closing or Closing("dropped", 1006, "")
@@ -219,7 +227,7 @@ class Connection:
         self._closing = closing
         self._outbound.finish(self._wire.serialize(event), discard=discard)
         # Messages are of no use any more, the peer's close frame is: don't let it wait for room.
-        self._inbox.clear()
+        self._forget_received()
         self._note_inbox()
         self._awaiting_room.cancel()
 
@@ -281,7 +289,9 @@ class Connection:
                     self.traffic.bytes_in += len(data)
                     if not await self._handle_events(nursery, data):
                         return
-                data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+                more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
+                size = _RECEIVE_MORE_BYTES if more else _RECEIVE_BYTES
+                data = bytes(await self._stream.receive_some(size))
                 if not data:
                     await self._hand_over_after_eof()
                     return
@@ -326,6 +336,7 @@ class Connection:
         except TooManyFragments:
             self._close(Closing("server", 1008, "too many fragments"))
             return False
+        self._count_received()
         if message is not None:
             await self._deliver(nursery, "text" if isinstance(message, str) else "binary", message)
         return True
@@ -344,20 +355,21 @@ class Connection:
             return
         if not self._is_open:
             return
-        if not self._inbox and not self._hushed and self._service.has_room(self._connection):
+        if not self._inbox and not self._hushed and self._service.has_room(self._connection, len(payload)):
             self.traffic.messages_in += 1
             self._service.receive(self._connection, kind, payload)
             return
         if not self._inbox:
             nursery.start_soon(self._hand_over)
         self._inbox.put(kind, payload)
-        if self._inbox.is_full:
+        self._count_received()
+        if self._holds_enough:
             await self._stop_listening()
 
     async def _stop_listening(self) -> None:
         """Read no further ahead until less is held."""
         self._listening = False
-        while self._inbox.is_full:
+        while self._holds_enough:
             await self._inbox_changed.wait()
         self._listening = self._heard = True
 
@@ -379,11 +391,13 @@ class Connection:
             while self._inbox:
                 if self._hushed:
                     await trio.sleep_forever()
-                if not self._service.has_room(self._connection):
-                    await self._service.room(self._connection)
+                size = self._inbox.next_size
+                if not self._service.has_room(self._connection, size):
+                    await self._service.room(self._connection, size)
                     continue
                 self.traffic.messages_in += 1
                 self._service.receive(self._connection, *self._inbox.pop())
+                self._count_received()
                 self._note_inbox()
 
     async def _handed_over(self) -> None:
@@ -394,6 +408,24 @@ class Connection:
         """A dropped connection isn't kept for long: what the actor has no room for by then is lost."""
         with trio.move_on_after(self._limits.close_timeout_s):
             await self._handed_over()
+
+    @property
+    def _holds_enough(self) -> bool:
+        return self._inbox.is_full or (len(self._inbox) > 0 and self._receive_budget.is_tight)
+
+    def _count_received(self) -> None:
+        self._receive_budget.note(self._drop_received, self._inbox.held_bytes + self._assembler.held_bytes)
+
+    def _forget_received(self) -> None:
+        self._inbox.clear()
+        self._assembler.clear()
+        self._count_received()
+
+    def _drop_received(self) -> None:
+        """Close, since all connections together hold too much of what they received and this one most."""
+        self._forget_received()
+        self._note_inbox()
+        self._close(Closing("server", 1013, "overloaded, try again later"))
 
     def _note_inbox(self) -> None:
         self._inbox_changed.set()

@@ -10,6 +10,9 @@ from typing import Final
 
 _MIB: Final = 1024 * 1024
 SEND_BUDGET_BYTES: Final = 16 * _MIB
+RECEIVE_BUDGET_BYTES: Final = 16 * _MIB
+# However large messages may be, so many of them can be on their way in at a time.
+RECEIVE_BUDGET_MESSAGES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class ConnectionLimits:
     `max_reply_bytes` bound what one event may be answered with.
 
     A ping goes out every `ping_interval_s`, and the client is gone when nothing comes from it for
-    `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 256 KiB
+    `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 64 KiB
     may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long a
     dropped connection's events may wait for room; `linger_s` how long a finished connection may take to be
     read.

@@ -21,7 +21,13 @@ from theater_supervisor.gateway.admission import Pending
 from theater_supervisor.gateway.connection import Connection
 from theater_supervisor.gateway.entrances import Entrances, Place
 from theater_supervisor.gateway.handshake import Admitted, Head, HeadReader, Rejection
-from theater_supervisor.gateway.limits import SEND_BUDGET_BYTES, HandshakeLimits
+from theater_supervisor.gateway.inbox import ReceiveBudget
+from theater_supervisor.gateway.limits import (
+    RECEIVE_BUDGET_BYTES,
+    RECEIVE_BUDGET_MESSAGES,
+    SEND_BUDGET_BYTES,
+    HandshakeLimits,
+)
 from theater_supervisor.gateway.routes import Address, Route
 from theater_supervisor.gateway.stream import SendBudget, Stream, linger, peer, shown
 from theater_supervisor.gateway.traffic import Traffic
@@ -45,7 +51,9 @@ class Gateway:
     """The way in for clients: serves every route on its listeners, with TLS at the addresses in `tls`.
 
     `handshakes` counts what became of them, by HTTP status. `send_budget_bytes` is what may wait to be sent
-    to all clients together. Raises ValueError when two routes share address and path.
+    to all clients together, `receive_budget_bytes` what may be read of them and wait for more of a message
+    or for room; at least it is four of the largest messages. Raises ValueError when two routes share address
+    and path.
     """
 
     _acceptors: trio.Nursery
@@ -58,12 +66,15 @@ class Gateway:
         *,
         tls: Mapping[Address, ssl.SSLContext] | None = None,
         send_budget_bytes: int = SEND_BUDGET_BYTES,
+        receive_budget_bytes: int = RECEIVE_BUDGET_BYTES,
     ) -> None:
         self.handshakes: Counter[int] = Counter()
         self._limits = limits or HandshakeLimits()
         self._routes = tuple(routes)
         self._tls = dict(tls or {})
-        self._budget = SendBudget(send_budget_bytes)
+        self._send_budget = SendBudget(send_budget_bytes)
+        self._receive_budget_bytes = receive_budget_bytes
+        self._receive_budget = ReceiveBudget(self._received_at_most())
         self._entrances = Entrances(routes)
         self._addresses: dict[Address, list[Address]] = {}
         self._connections: set[Connection] = set()
@@ -129,6 +140,7 @@ class Gateway:
         _check_addresses(wanted - standing, listeners.keys())
         self._entrances.change(routes)
         self._routes, self._tls = tuple(routes), dict(tls or {})
+        self._receive_budget.max_bytes = self._received_at_most()
         for address in standing - wanted:
             for scope in self._accepting_at.pop(address):
                 scope.cancel()
@@ -184,6 +196,10 @@ class Gateway:
                 task_status.started()
                 # Addresses come and go; accepting ends with the gateway.
                 await trio.sleep_forever()
+
+    def _received_at_most(self) -> int:
+        largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
+        return max(self._receive_budget_bytes, RECEIVE_BUDGET_MESSAGES * largest)
 
     def _listen(self, listeners: Mapping[Address, Sequence[trio.SocketListener]]) -> None:
         for address, bound in listeners.items():
@@ -276,7 +292,9 @@ class Gateway:
             await linger(stream, self._limits.linger_s)
 
     async def _serve(self, stream: Stream, admitted: Admitted, place: Place, remote: str) -> None:
-        connection = Connection(stream, place.route.service, place.route.limits, self._budget, remote)
+        connection = Connection(
+            stream, place.route.service, place.route.limits, self._send_budget, self._receive_budget, remote
+        )
         self._connections.add(connection)
         try:
             await connection.serve(admitted, place.free)

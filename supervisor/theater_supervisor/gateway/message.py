@@ -48,6 +48,11 @@ class MessageAssembler:
         self._fragments = self._empty_fragments = 0
         return message
 
+    def clear(self) -> None:
+        """Drop what has come of an unfinished message; none may follow."""
+        self._pieces = None
+        self._size_bytes = 0
+
     @property
     def held_bytes(self) -> int:
         """How much of an unfinished message has come."""

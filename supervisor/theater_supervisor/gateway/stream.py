@@ -13,7 +13,7 @@ import trio
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-_WRITE_BYTES: Final = 256 * 1024
+_WRITE_BYTES: Final = 64 * 1024
 _DISCARD_BYTES: Final = 64 * 1024
 
 

@@ -44,25 +44,27 @@ def test_deliveries_are_taken_once_and_in_order() -> None:
 def test_a_connection_is_bounded_below_the_actor() -> None:
     """A flooder runs into its own bound while others still have room."""
     window = window_of(*"abc")
-    assert not window.has_room(1)
-    assert window.has_room(2)
+    assert not window.has_room(1, 1)
+    assert window.has_room(2, 1)
 
 
 def test_the_actor_is_bounded_over_all_connections() -> None:
-    """When the actor's bound is reached nobody has room."""
+    """When the actor's bound is reached there is only room for a connection's single small event."""
     window = DeliveryWindow(SMALL)
     for connection in range(8):
         window.offer(connection, "connect", 0)
-    assert not window.has_room(99)
+    assert not window.has_room(1, 1)
+    assert not window.has_room(99, SMALL.small_bytes + 1)
+    assert window.has_room(99, SMALL.small_bytes)
 
 
 def test_room_comes_back_with_a_settled_delivery() -> None:
     """Room is what is not committed yet, not what was sent."""
     window = window_of(*"abc")
     taken = window.take()
-    assert not window.has_room(1)
+    assert not window.has_room(1, 1)
     window.settle(len(window.claim([answer(taken[0])])))
-    assert window.has_room(1)
+    assert window.has_room(1, 1)
 
 
 @pytest.mark.parametrize("ids", [[2], [1, 3], [1, 1], [1, 2, 3, 4, 5]], ids=repr)
@@ -241,7 +243,7 @@ class WindowMachine(RuleBasedStateMachine):
     @rule(connection=st.integers(1, 3), size=st.sampled_from([1, 20_000]))
     def offer(self, connection: int, size: int) -> None:
         """An event arrives, if there is room."""
-        if self.window.has_room(connection):
+        if self.window.has_room(connection, size):
             self.offered += 1
             text = f"{self.offered:0{size}}"
             self.window.offer(connection, "text", self.offered, text)
