@@ -18,8 +18,8 @@ class Client(Protocol):
     def send(self, *results: Sequence[Reply]) -> None:
         """Send the replies of committed results, in order. Never blocks, never raises.
 
-        What comes in one call goes out in one write where it can. A `close` reply closes with 1000 after what came before it; replies after it are dropped, and so is
-        everything once the connection is gone.
+        What comes in one call goes out in one write where it can. A `close` reply closes with 1000 after
+        what came before it; replies after it are dropped, and so is everything once the connection is gone.
         """
 
     def end(self, code: int, reason: str) -> None:

@@ -23,7 +23,7 @@ from theater_supervisor.gateway.keepalive import Keepalive
 from theater_supervisor.gateway.limits import ConnectionLimits
 from theater_supervisor.gateway.message import MessageAssembler, MessageTooBig, TooManyFragments
 from theater_supervisor.gateway.rate import RateExceeded, RateLimiter
-from theater_supervisor.gateway.stream import Outbound, SendBudget, Stream, linger
+from theater_supervisor.gateway.stream import Outbound, SendBudget, Stream, linger, receive
 from theater_supervisor.gateway.traffic import Traffic
 from theater_supervisor.gateway.wire import (
     BoundedDeflate,
@@ -291,7 +291,7 @@ class Connection:
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
                 size = _RECEIVE_MORE_BYTES if more else _RECEIVE_BYTES
-                data = bytes(await self._stream.receive_some(size))
+                data = await receive(self._stream, size, at_once=more)
                 if not data:
                     await self._hand_over_after_eof()
                     return

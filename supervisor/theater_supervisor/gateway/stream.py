@@ -39,6 +39,24 @@ def shown(address: tuple[str, int] | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+async def receive(stream: Stream, max_bytes: int, *, at_once: bool = False) -> bytes:
+    """Return what comes next, at most `max_bytes`, b"" at the end; `at_once` says that more waits already.
+
+    A plain socket is waited for first and then read, where trio would try to read first, in vain for a client
+    that waits for its answer: 8 µs for each message of such a one. Raises trio.BrokenResourceError.
+    """
+    if type(stream) is not trio.SocketStream or at_once:
+        return bytes(await stream.receive_some(max_bytes))
+    while True:
+        await trio.lowlevel.wait_readable(stream.socket)
+        try:
+            return os.read(stream.socket.fileno(), max_bytes)
+        except BlockingIOError:  # readiness is a hint
+            continue
+        except OSError as exc:
+            raise trio.BrokenResourceError from exc
+
+
 async def linger(stream: Stream, linger_s: float) -> None:
     """Half-close, then discard what the peer still sends until it closes too, at most `linger_s`.
 
@@ -93,9 +111,9 @@ class SendBudget:
 class Outbound:
     """The sending side of one stream and what waits for it.
 
-    What is pushed goes out in order and in as few writes as possible: with the next flush if the peer takes it
-    at once, else through the one task that runs `write_all`. A push finds room while less than `max_bytes` are
-    held, those under way included.
+    What is pushed goes out in order and in as few writes as possible: with the next flush if the peer takes
+    it at once, else through the one task that runs `write_all`. A push finds room while less than `max_bytes`
+    are held, those under way included.
     """
 
     def __init__(
@@ -116,7 +134,7 @@ class Outbound:
         self._finished = False
         self._wake = trio.Event()
         # TLS has bytes of its own to write; a plain socket's descriptor is written to without further ado.
-        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
+        self._fd = stream.socket.fileno() if type(stream) is trio.SocketStream else None
         budget.join(self, give_up)
 
     def push(self, data: bytes) -> bool:
