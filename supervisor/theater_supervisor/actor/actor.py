@@ -302,7 +302,7 @@ class Actor:
             self._note(batch)
 
     def _send(self, ready: dict[int, list[Sequence[Reply]]]) -> None:
-        """Give each connection at one go what is ready for it: a write costs more than the rest of a reply."""
+        """Give each connection what is ready for it, at one go: a write costs more than all else."""
         for connection, results in ready.items():
             if client := self._clients.get(connection):
                 client.send(*results)
