@@ -64,7 +64,8 @@ def _plot(console: Console, output: Path) -> None:
 
 def main() -> None:
     """Measure what is asked for, or write the page."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers are ended on the way out
+    # The servers are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     options, console = _options(), Console()
     if options.markdown:
         README.write_text(between_marks(README.read_text(), markdown(SECTIONS, read(options.output))))
