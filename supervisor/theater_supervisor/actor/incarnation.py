@@ -271,7 +271,8 @@ class Incarnation:
         limit = self._containment.rss_bytes
         began = resident_bytes(process.pid)
         while limit is not None and began is not None:
-            await trio.sleep(MEMORY_CHECK_S)
+            # All workers at one moment: waking up for each of them would cost more than looking.
+            await trio.sleep_until((trio.current_time() // MEMORY_CHECK_S + 1) * MEMORY_CHECK_S)
             used = resident_bytes(process.pid)
             if used is None:
                 continue
