@@ -174,8 +174,8 @@ async def supervisor(directory: Path) -> AsyncIterator[Running]:
                 await trio.sleep(0.05)
                 printed = (directory / "output").read_text()
                 running.urls |= dict(re.findall(r"^([a-z]+) on (ws://\S+)$", printed, re.MULTILINE))
-        for actor in running.urls:
-            await running.next_worker(actor)
+            while not hostile_pids(running):
+                await trio.sleep(0.05)
         yield running
     finally:
         process.kill()
