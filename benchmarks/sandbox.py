@@ -201,10 +201,10 @@ async def neighbour_s(running: Running) -> list[float]:
     return taken_s
 
 
-def hostile_pids(running: Running) -> list[int]:
-    """Return the hostile actor's workers that became ready, oldest first; its own log may be flooded."""
-    ready = (event for event in running.events() if event["event"] == "worker_ready")
-    return [int(str(event["pid"])) for event in ready if event["actor"] == "hostile"]
+def hostile_pids(running: Running, what: str = "worker_ready") -> list[int]:
+    """Return the hostile actor's workers that this happened to, in order; its own log may be flooded."""
+    events = (event for event in running.events() if event["event"] == what)
+    return [int(str(event["pid"])) for event in events if event["actor"] == "hostile"]
 
 
 async def order(running: Running, command: str) -> float:
@@ -217,16 +217,16 @@ async def order(running: Running, command: str) -> float:
 
 
 async def press(running: Running) -> float:
-    """Give a hostile worker events until it is replaced; return how long after the first that was."""
-    workers = len(hostile_pids(running))
+    """Give a hostile worker events until it is ended; return how long after the first that was."""
+    ended = len(hostile_pids(running, "worker_ended"))
     async with client(running.urls["hostile"]) as connection:
         began_s = time.perf_counter()
         with suppress(ConnectionClosed):
-            while len(hostile_pids(running)) == workers:
-                with trio.move_on_after(0.2):
+            while len(hostile_pids(running, "worker_ended")) == ended:
+                with trio.move_on_after(0.1):
                     await connection.send_message(bytes(1 << 18))
                 await trio.sleep(0.05)
-    return time.perf_counter() - began_s
+        return time.perf_counter() - began_s
 
 
 async def attack(running: Running, name: str, contained_s: list[float]) -> None:
