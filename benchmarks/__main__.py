@@ -5,6 +5,8 @@ Figures of sections that are not measured stay as they were, so that a run can b
 
 import argparse
 import datetime
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +64,8 @@ def _plot(console: Console, output: Path) -> None:
 
 def main() -> None:
     """Measure what is asked for, or write the page."""
+    # The servers are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     options, console = _options(), Console()
     if options.markdown:
         README.write_text(between_marks(README.read_text(), markdown(SECTIONS, read(options.output))))

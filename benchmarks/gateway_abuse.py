@@ -21,7 +21,7 @@ from tests.faults.gateway_attacks import ATTACKS, let_loose
 from tests.integration.gateway_rig import TEXT, frame, request
 from tests.integration.running import Running, ask, client, supervisor, write_manifest
 
-from theater_supervisor.ops.status import rss_bytes
+from theater_supervisor.actor.containment import resident_bytes
 
 IDLE_S: Final = 5
 PAUSE_S: Final = 0.005
@@ -46,7 +46,7 @@ class Measured:
 
 def memory_bytes(running: Running) -> int:
     """The supervisor's resident set."""
-    return rss_bytes(running.process.pid) or 0
+    return resident_bytes(running.process.pid) or 0
 
 
 def latencies(url: str, over: trio.Event) -> list[float]:

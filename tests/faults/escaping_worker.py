@@ -38,7 +38,7 @@ class Attempt:
     x86_64: int | None
     aarch64: int | None
     arguments: tuple[object, ...] = ()
-    by_landlock: bool = False  # Landlock alone refuses it as well
+    by_landlock: int = 0  # from which ABI on Landlock alone refuses it as well, 0 for none
 
     @property
     def number(self) -> int | None:
@@ -46,7 +46,7 @@ class Attempt:
         return self.x86_64 if kernel.architecture() == "x86_64" else self.aarch64
 
 
-def both(number: int, *arguments: object, by_landlock: bool = False) -> Attempt:
+def both(number: int, *arguments: object, by_landlock: int = 0) -> Attempt:
     """A call with one number everywhere, as all newer ones have."""
     return Attempt(number, number, arguments, by_landlock)
 
@@ -64,14 +64,14 @@ FAMILIES = {
 }  # fmt: skip
 
 FILES = {
-    "open": Attempt(2, None, (HERE, 0), by_landlock=True),
-    "openat": Attempt(257, 56, (AT_FDCWD, HERE, 0), by_landlock=True),
-    "openat for writing": Attempt(257, 56, (AT_FDCWD, NOWHERE, O_CREAT, 0o600), by_landlock=True),
-    "openat2": both(437, AT_FDCWD, HERE, ctypes.create_string_buffer(24), 24, by_landlock=True),
-    "mkdirat": Attempt(258, 34, (AT_FDCWD, NOWHERE, 0o700), by_landlock=True),
-    "symlinkat": Attempt(266, 36, (HERE, AT_FDCWD, NOWHERE), by_landlock=True),
-    "mknodat": Attempt(259, 33, (AT_FDCWD, NOWHERE, 0o010600, 0), by_landlock=True),
-    "open a directory": Attempt(257, 56, (AT_FDCWD, ctypes.create_string_buffer(b"/"), 0), by_landlock=True),
+    "open": Attempt(2, None, (HERE, 0), by_landlock=1),
+    "openat": Attempt(257, 56, (AT_FDCWD, HERE, 0), by_landlock=1),
+    "openat for writing": Attempt(257, 56, (AT_FDCWD, NOWHERE, O_CREAT, 0o600), by_landlock=1),
+    "openat2": both(437, AT_FDCWD, HERE, ctypes.create_string_buffer(24), 24, by_landlock=1),
+    "mkdirat": Attempt(258, 34, (AT_FDCWD, NOWHERE, 0o700), by_landlock=1),
+    "symlinkat": Attempt(266, 36, (HERE, AT_FDCWD, NOWHERE), by_landlock=1),
+    "mknodat": Attempt(259, 33, (AT_FDCWD, NOWHERE, 0o010600, 0), by_landlock=1),
+    "open a directory": Attempt(257, 56, (AT_FDCWD, ctypes.create_string_buffer(b"/"), 0), by_landlock=1),
     "open_by_handle_at": Attempt(304, 265, (AT_FDCWD, 0, 0)),
     "newfstatat": Attempt(262, 79, (AT_FDCWD, HERE, BUFFER, 0)),
     "statx": Attempt(332, 291, (AT_FDCWD, HERE, 0, 0, BUFFER)),
@@ -115,11 +115,11 @@ PROCESSES = {
     "pidfd_open": both(434, PARENT, 0),
     "pidfd_getfd": both(438, -1, 0, 0),
     "pidfd_send_signal": both(424, -1, 0, 0, 0),
-    "kill of the parent": Attempt(62, 129, (PARENT, 0), by_landlock=True),
+    "kill of the parent": Attempt(62, 129, (PARENT, 0), by_landlock=6),
     "kill of the group": Attempt(62, 129, (0, 0)),
     "kill of everyone": Attempt(62, 129, (-1, 0)),
     "tkill": Attempt(200, 130, (PARENT, 0)),
-    "tgkill of the parent": Attempt(234, 131, (PARENT, PARENT, 0), by_landlock=True),
+    "tgkill of the parent": Attempt(234, 131, (PARENT, PARENT, 0), by_landlock=6),
     "rt_sigqueueinfo": Attempt(129, 138, (PARENT, 0, BUFFER)),
     "prlimit64": Attempt(302, 261, (PARENT, 7, 0, 0)),
     "setpriority": Attempt(141, 140, (0, 0, 0)),

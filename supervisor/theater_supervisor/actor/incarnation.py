@@ -42,8 +42,8 @@ RENEWAL_SHARE = 0.6
 
 # Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
 _LOG_BYTES = 16384
-# There is more: it waits in its pipe, for a flood must not have most of the event loop's time.
-_FLOOD_PAUSE_S = 0.005
+# A flood must not have more than a fifth of the event loop's time; what comes meanwhile waits in its pipe.
+_FLOOD_PAUSE_S = 0.001
 
 
 class InitError(Exception):
@@ -271,7 +271,8 @@ class Incarnation:
         limit = self._containment.rss_bytes
         began = resident_bytes(process.pid)
         while limit is not None and began is not None:
-            await trio.sleep(MEMORY_CHECK_S)
+            # All workers at one moment: waking up for each of them would cost more than looking.
+            await trio.sleep_until((trio.current_time() // MEMORY_CHECK_S + 1) * MEMORY_CHECK_S)
             used = resident_bytes(process.pid)
             if used is None:
                 continue
@@ -312,9 +313,10 @@ class Incarnation:
                 if data is None:
                     stream.flush()
                 elif data:
+                    began_s = trio.current_time()
                     stream.feed(bytes(data))
                     if len(data) == _LOG_BYTES:
-                        await trio.sleep(_FLOOD_PAUSE_S)
+                        await trio.sleep(max(_FLOOD_PAUSE_S, 4 * (trio.current_time() - began_s)))
                 else:
                     return
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -21,6 +21,7 @@ from theater_supervisor.gateway.admission import Pending
 from theater_supervisor.gateway.connection import Connection
 from theater_supervisor.gateway.entrances import Entrances, Place
 from theater_supervisor.gateway.handshake import Admitted, Head, HeadReader, Rejection
+from theater_supervisor.gateway.heap import Crowd, give_back
 from theater_supervisor.gateway.inbox import ReceiveBudget
 from theater_supervisor.gateway.limits import (
     RECEIVE_BUDGET_BYTES,
@@ -36,6 +37,9 @@ _log = structlog.get_logger()
 
 _HEAD_READ_BYTES: Final = 16 * 1024
 _ACCEPT_PAUSE_S: Final = 0.1
+# A handshake takes about a millisecond; a crowd's come in some turns of the event loop, not in one long one.
+_HANDSHAKES_PER_TURN: Final = 4
+_CROWD: Final = 32
 _POLL_S: Final = 0.01
 
 
@@ -82,6 +86,8 @@ class Gateway:
         self._pending: Pending[trio.CancelScope] = Pending(
             self._limits.max_pending, self._limits.max_pending_per_address
         )
+        self._crowd = Crowd(_CROWD)
+        self._turns = trio.CapacityLimiter(_HANDSHAKES_PER_TURN)
         self._draining = False
         self._accepting = trio.CancelScope()
         self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
@@ -278,6 +284,8 @@ class Gateway:
                 if isinstance(stream, trio.SSLStream):
                     await stream.do_handshake()
                 while data := await stream.receive_some(_HEAD_READ_BYTES):
+                    async with self._turns:
+                        await trio.lowlevel.checkpoint()
                     if head := reader.feed(bytes(data)):
                         return head
             finally:
@@ -296,12 +304,15 @@ class Gateway:
             stream, place.route.service, place.route.limits, self._send_budget, self._receive_budget, remote
         )
         self._connections.add(connection)
+        self._crowd.ebbed(len(self._connections))
         try:
             await connection.serve(admitted, place.free)
         finally:
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())
             self._past_traffic[connection.actor] = past + connection.traffic
+            if self._crowd.ebbed(len(self._connections)):
+                give_back()
 
 
 def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:

@@ -44,6 +44,9 @@ def rates(before: Sample, now: Sample) -> Rates:
     took_s = now.at_s - before.at_s
     if took_s <= 0:
         return Rates()
+    idle = (now.received, now.sent) == (before.received, before.sent)
+    if idle and now.latency_counts == before.latency_counts:  # as most of many actors are, every second
+        return Rates()
     counts = [new - old for new, old in zip(now.latency_counts, before.latency_counts, strict=True)]
     return Rates(
         (now.received - before.received) / took_s,

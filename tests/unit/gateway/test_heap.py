@@ -1,0 +1,21 @@
+"""When memory is given back: after a crowd, by halves."""
+
+from theater_supervisor.gateway.heap import Crowd, give_back
+
+
+def test_a_crowd_ebbs_by_halves() -> None:
+    """From eight to four and from four to two, once each; what is left is no crowd."""
+    crowd = Crowd(at_least=4)
+    assert not any(crowd.ebbed(count) for count in range(1, 9))
+    assert [count for count in (7, 6, 5, 4, 3, 2, 1, 0) if crowd.ebbed(count)] == [4, 2]
+
+
+def test_few_are_no_crowd() -> None:
+    """Comings and goings of a few cost nothing."""
+    crowd = Crowd(at_least=4)
+    assert not any(crowd.ebbed(count) for count in (1, 2, 3, 2, 1, 0, 3, 0))
+
+
+def test_memory_can_be_given_back_at_any_time() -> None:
+    """It works, or does nothing, wherever this runs."""
+    give_back()
