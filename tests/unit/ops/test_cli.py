@@ -1,7 +1,6 @@
 """Exit statuses of `theater-supervise` for what no manifest is to blame for."""
 
 import errno
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def test_what_ends_the_supervisor_has_its_status_and_is_logged(
 ) -> None:
     """71 for what the system refuses, 70 for a mistake of ours; supervisor.log has the place."""
 
-    def fail(work: Callable[[], Awaitable[None]]) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     manifests = tmp_path / "manifests"

@@ -72,6 +72,15 @@ NEXT = {
 }
 
 
+def test_who_is_held_for_the_sandbox_waits_for_the_operator() -> None:
+    """Nothing probes it, and so the explanation says."""
+    end = {"at_us": 0, "incarnation": 1, "pid": 8, "class": "sandbox_violated", "how": "killed by SIGSYS"}
+    end |= {"lived_s": 1.0, "ready_s": 0.5, "in_hand": "", "lines": [], "then": "held"}
+    actor = {"name": "chat", "state": "held", "note": "", "exits": [end], "next_try_s": None}
+    expected = "  now: clients are refused, and nothing is tried; `theaterctl reset chat` starts it afresh"
+    assert explanation(actor)[-1] == expected
+
+
 @pytest.mark.parametrize("state", NEXT)
 def test_an_explanation_tells_the_past_and_what_comes(state: str) -> None:
     """When, how, how long it lived, what it had in hand, its last lines, what was decided, and now."""
@@ -79,6 +88,7 @@ def test_an_explanation_tells_the_past_and_what_comes(state: str) -> None:
         "at_us": 1_700_000_000_000_000,
         "incarnation": 3,
         "pid": 812,
+        "class": "killed",
         "how": "killed by SIGKILL",
         "lived_s": 61.0,
         "ready_s": None,
