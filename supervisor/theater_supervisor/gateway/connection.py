@@ -285,6 +285,7 @@ class Connection:
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
                 size = _RECEIVE_MORE_BYTES if more else _RECEIVE_BYTES
+                data = b""  # a silent client shall not keep what it sent last
                 data = bytes(await self._stream.receive_some(size))
                 if not data:
                     await self._hand_over_after_eof()
