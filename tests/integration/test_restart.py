@@ -257,7 +257,7 @@ def test_the_operator_replaces_a_worker_unnoticed(tmp_path: Path) -> None:
         connection = actor.connect(one)
         for number, message in enumerate(messages):
             with trio.fail_after(PATIENCE_S):
-                await actor.room(connection)
+                await actor.room(connection, 0)
             actor.receive(connection, "text", message)
             if number in (0, 50, 200, 300):
                 await until(lambda: actor.lifecycle.state == "ready")

@@ -291,6 +291,7 @@ class Connection:
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
                 size = _RECEIVE_MORE_BYTES if more else _RECEIVE_BYTES
+                data = b""  # a silent client shall not keep what it sent last
                 data = await receive(self._stream, size, at_once=more)
                 if not data:
                     await self._hand_over_after_eof()

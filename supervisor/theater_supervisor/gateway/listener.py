@@ -40,6 +40,7 @@ _ACCEPT_PAUSE_S: Final = 0.1
 # A handshake takes about a millisecond; a crowd's come in some turns of the event loop, not in one long one.
 _HANDSHAKES_PER_TURN: Final = 4
 _CROWD: Final = 32
+_TIDY_AFTER_S: Final = 2
 _POLL_S: Final = 0.01
 
 
@@ -87,6 +88,7 @@ class Gateway:
             self._limits.max_pending, self._limits.max_pending_per_address
         )
         self._crowd = Crowd(_CROWD)
+        self._tidying: trio.CancelScope | None = None
         self._turns = trio.CapacityLimiter(_HANDSHAKES_PER_TURN)
         self._draining = False
         self._accepting = trio.CancelScope()
@@ -157,6 +159,8 @@ class Gateway:
         """Stop accepting, and drop the handshakes under way."""
         self._draining = True
         self._accepting.cancel()
+        if self._tidying is not None:
+            self._tidying.cancel()
         for scope in self._pending:
             scope.cancel()
 
@@ -202,6 +206,13 @@ class Gateway:
                 task_status.started()
                 # Addresses come and go; accepting ends with the gateway.
                 await trio.sleep_forever()
+
+    async def _tidy(self) -> None:
+        """Give back what a crowd has left, once the actors are through with what it sent."""
+        with trio.CancelScope() as self._tidying:
+            await trio.sleep(_TIDY_AFTER_S)
+            give_back()
+        self._tidying = None
 
     def _received_at_most(self) -> int:
         largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
@@ -311,8 +322,8 @@ class Gateway:
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())
             self._past_traffic[connection.actor] = past + connection.traffic
-            if self._crowd.ebbed(len(self._connections)):
-                give_back()
+            if self._crowd.ebbed(len(self._connections)) and self._tidying is None and not self._draining:
+                self._cage_nursery.start_soon(self._tidy)
 
 
 def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:
