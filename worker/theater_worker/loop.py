@@ -20,7 +20,7 @@ from theater_worker.sandbox import lock_down
 from theater_worker.stdio import write_all
 from theater_worker.time_limit import TimeLimit
 
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 64 * 1024
 MAX_BATCH_S: Final = 0.002
 
 

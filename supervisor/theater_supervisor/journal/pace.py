@@ -6,7 +6,7 @@ Pace is shared by all journals, for it is one event loop that they hold up.
 
 from typing import Final
 
-QUICK_ENTRIES: Final = 8
+QUICK_ENTRIES: Final = 512
 QUICK_STATE_BYTES: Final = 64 * 1024
 QUICK_S: Final = 0.001
 
