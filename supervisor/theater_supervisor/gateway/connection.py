@@ -2,8 +2,9 @@
 
 The connection reads in the task that serves it and writes in a second one; everything it sends, control
 frames included, goes through its Outbound, and nothing goes after its close frame. While the actor has no
-room, it reads ahead a little, so that pings are answered and an end is noticed. Who may connect, and what a
-failure here may affect, is the listener's concern.
+room, it reads ahead a little, so that pings are answered and an end is noticed. A peer that closes gets the
+replies to what it sent before that. Who may connect, and what a failure here may affect, is the listener's
+concern.
 """
 
 import time
@@ -83,6 +84,7 @@ class Connection:
         self._write_ended = trio.Event()
         self._reading = trio.CancelScope()
         self._awaiting_room = trio.CancelScope()
+        self._awaiting_replies = trio.CancelScope()
         self._log = _log.bind(actor=service.name, remote=remote)
 
     @property
@@ -128,7 +130,7 @@ class Connection:
             )
             self._close(Closing("server", 1011, reason_for(1011)))
         for reply in replies:
-            if not self._is_open:
+            if not self._can_send:
                 return
             if reply.kind == "close":
                 self.end(1000, "")
@@ -145,7 +147,13 @@ class Connection:
 
     @property
     def _is_open(self) -> bool:
+        """Neither side has closed."""
         return self._wire.is_open and not self._gone
+
+    @property
+    def _can_send(self) -> bool:
+        """Our side has not closed; the peer's may have."""
+        return self._wire.can_send and not self._gone
 
     def _accept(self, admitted: Admitted) -> None:
         agreed = admitted.compression
@@ -214,8 +222,8 @@ class Connection:
             self._log.warning("reply_refused", kind=reply.kind, reason=str(error))
 
     def _close(self, closing: Closing, *, discard: bool = False) -> None:
-        """Queue our close frame unless either side has closed; with `discard` in place of what waits."""
-        if self._is_open:
+        """Queue our close frame unless there was one; with `discard` in place of what waits."""
+        if self._can_send:
             self._queue_close(
                 closing, CloseConnection(closing.code, closing.shown() or None), discard=discard
             )
@@ -230,6 +238,7 @@ class Connection:
         self._forget_received()
         self._note_inbox()
         self._awaiting_room.cancel()
+        self._awaiting_replies.cancel()
 
     def _await_close_frame(self) -> None:
         self._reading.deadline = min(
@@ -294,7 +303,7 @@ class Connection:
                 data = b""  # a silent client shall not keep what it sent last
                 data = await receive(self._stream, size, at_once=more)
                 if not data:
-                    await self._hand_over_after_eof()
+                    await self._handle_eof()
                     return
         except trio.BrokenResourceError:
             return
@@ -348,7 +357,32 @@ class Connection:
             self._close(Closing("server", int(event.code), reason_for(event.code)))
         elif self._wire.is_closing:
             await self._handed_over()
-            self._queue_close(Closing("client", int(event.code), ""), event.response())
+            await self._answered(trio.current_time() + self._limits.close_timeout_s)
+            if self._can_send:
+                self._queue_close(Closing("client", int(event.code), ""), event.response())
+
+    async def _handle_eof(self) -> None:
+        """Answer what came before the end, for the peer may have closed its sending side only.
+
+        A dropped connection isn't kept for long: what the actor has no room for by then is lost.
+        """
+        self._listening = False
+        deadline_s = trio.current_time() + self._limits.close_timeout_s
+        with trio.move_on_at(deadline_s):
+            await self._handed_over()
+        await self._answered(deadline_s)
+        if self._is_open:
+            self._queue_close(Closing("dropped", 1006, ""), CloseConnection(1000))
+
+    async def _answered(self, deadline_s: float) -> None:
+        """Wait until the replies to all that was handed over are queued, or nothing can be sent any more."""
+        if not self._can_send:
+            return
+        with trio.move_on_at(deadline_s), trio.CancelScope() as self._awaiting_replies:
+            await self._service.answered(self._connection)
+            return
+        if self._can_send:
+            self._log.info("replies_not_awaited", after_s=self._limits.close_timeout_s)
 
     async def _deliver(self, nursery: trio.Nursery, kind: MessageKind, payload: str | bytes) -> None:
         """Hand an event to the actor, or hold it; wait while too much is held."""
@@ -404,11 +438,6 @@ class Connection:
     async def _handed_over(self) -> None:
         while self._inbox:
             await self._inbox_changed.wait()
-
-    async def _hand_over_after_eof(self) -> None:
-        """A dropped connection isn't kept for long: what the actor has no room for by then is lost."""
-        with trio.move_on_after(self._limits.close_timeout_s):
-            await self._handed_over()
 
     @property
     def _holds_enough(self) -> bool:

@@ -1,11 +1,12 @@
-"""A short way for the common frame: whole, small, unfragmented text and binary.
+"""A short way for the common frame, whole, small, unfragmented text and binary; and the frames that we send.
 
-wsproto remains the judge of everything else: control frames, fragments, extensions, large frames and every
-broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
+wsproto remains the judge of everything else that comes: control frames, fragments, extensions, large frames
+and every broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 SHORT_BYTES: Final = 64 * 1024
 
@@ -16,6 +17,9 @@ _MASKED: Final = 0x80
 _FIN: Final = 0x80
 _OPCODE: Final = 0x0F
 _FIRST_CONTROL: Final = 0x08
+_COMPRESSED: Final = 0x40
+_FIN_CONTROLS: Final = {"ping": 0x89, "pong": 0x8A}
+_MAX_CONTROL_BYTES: Final = 125
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,30 @@ class FrameSplitter:
             self._in_message = not first & _FIN
 
 
-def message_frame(message: str | bytes) -> bytes:
-    """Make a server's frame of a whole message."""
+def message_frame(message: str | bytes, deflate: Callable[[bytes], bytes] | None = None) -> bytes:
+    """Make a server's frame of a whole message, deflated if there is a way to.
+
+    Raises ValueError for text that UTF-8 can't hold.
+    """
     if isinstance(message, str):
         first, payload = _FIN_TEXT, message.encode()
     else:
         first, payload = _FIN_BINARY, message
+    if deflate is not None:
+        first, payload = first | _COMPRESSED, deflate(payload)
     length = len(payload)
     if length < 126:
         return bytes((first, length)) + payload
     if length <= 0xFFFF:
         return bytes((first, 126)) + length.to_bytes(2, "big") + payload
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
+
+
+def control_frame(kind: Literal["ping", "pong"], payload: bytes) -> bytes:
+    """Make a server's ping or pong. Raises ValueError for more than 125 bytes."""
+    if len(payload) > _MAX_CONTROL_BYTES:
+        raise ValueError(f"a {kind} of {len(payload)} bytes, at most {_MAX_CONTROL_BYTES} are possible")
+    return bytes((_FIN_CONTROLS[kind], len(payload))) + payload
 
 
 def _message(first: int, key: bytes, masked: bytes) -> str | bytes | None:

@@ -56,9 +56,9 @@ class ConnectionLimits:
 
     A ping goes out every `ping_interval_s`, and the client is gone when nothing comes from it for
     `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 64 KiB
-    may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long a
-    dropped connection's events may wait for room; `linger_s` how long a finished connection may take to be
-    read.
+    may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long one that
+    has closed may wait for the replies to what it sent, a dropped one for room too; `linger_s` how long a
+    finished connection may take to be read.
     """
 
     max_message_bytes: int = _MIB
