@@ -1,8 +1,8 @@
 """What a handshake, and what an open connection, may use: counts, sizes in bytes, deadlines in seconds.
 
 Values only. Who enforces them: `admission` (how many), `handshake` (the head), `message` (what comes in),
-`rate` (how fast), `stream` (what waits to be sent), `connection` (the rest), `listener` (the handshake's
-deadline).
+`rate` (how fast), `intake` (what is held), `stream` and `sender` (what waits to be sent, what is answered),
+`connection` (the rest), `listener` (the handshake's deadline).
 """
 
 from dataclasses import dataclass
