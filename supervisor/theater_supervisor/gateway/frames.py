@@ -16,6 +16,8 @@ _FIN_MESSAGES: Final = (_FIN_TEXT, _FIN_BINARY)
 _MASKED: Final = 0x80
 _FIN: Final = 0x80
 _OPCODE: Final = 0x0F
+_RESERVED_AND_OPCODE: Final = 0x7F
+_BINARY: Final = 0x02
 _FIRST_CONTROL: Final = 0x08
 _COMPRESSED: Final = 0x40
 _FIN_CONTROLS: Final = {"ping": 0x89, "pong": 0x8A}
@@ -24,9 +26,9 @@ _MAX_CONTROL_BYTES: Final = 125
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Bytes for wsproto: frames, whole or in pieces."""
+    """Bytes for wsproto: frames, whole or in pieces. None in place of a message that announces too much."""
 
-    data: bytes
+    data: bytes | None
 
 
 Piece = str | bytes | Passed
@@ -37,10 +39,13 @@ class FrameSplitter:
 
     A frame takes the short way when all of it has arrived; nothing but the start of a header is ever held,
     so that wsproto sees what is wrong as soon as it is there. No message taken is over `short_bytes`.
+    A message whose frames announce more than `max_message_bytes` is the end: nothing after it is looked at.
     """
 
-    def __init__(self, short_bytes: int = SHORT_BYTES) -> None:
-        self._short_bytes = min(short_bytes, 0xFFFF)
+    def __init__(self, short_bytes: int = SHORT_BYTES, max_message_bytes: int = 1 << 64) -> None:
+        self._short_bytes = min(short_bytes, max_message_bytes, 0xFFFF)
+        self._max_message_bytes = max_message_bytes
+        self._message_bytes = 0
         self._held = b""
         self._passing_bytes = 0
         self._in_message = False
@@ -69,7 +74,10 @@ class FrameSplitter:
                 length = int.from_bytes(data[at + 2 : at + head - 4], "big")
             end = at + head + length
             if end > size or not self._is_short(first, second, length):
-                self._pass_on(first)
+                self._pass_on(first, length)
+                if self._message_bytes > self._max_message_bytes and _is_legal(first, second, length):
+                    pieces.append(Passed(None))
+                    return pieces
                 self._passing_bytes = head + length
                 continue
             message = _message(first, data[at + head - 4 : at + head], data[at + head : end])
@@ -85,9 +93,15 @@ class FrameSplitter:
         shortest = 126 if second & 0x7F == 126 else 0
         return shortest <= length <= self._short_bytes and second & 0x7F != 127
 
-    def _pass_on(self, first: int) -> None:
+    def _pass_on(self, first: int, length: int) -> None:
         if first & _OPCODE < _FIRST_CONTROL:
+            self._message_bytes = length + (self._message_bytes if self._in_message else 0)
             self._in_message = not first & _FIN
+
+
+def _is_legal(first: int, second: int, length: int) -> bool:
+    """Say whether wsproto has nothing against this header of a message's frame."""
+    return bool(second & _MASKED) and first & _RESERVED_AND_OPCODE <= _BINARY and not length >> 63
 
 
 def message_frame(message: str | bytes, deflate: Callable[[bytes], bytes] | None = None) -> bytes:

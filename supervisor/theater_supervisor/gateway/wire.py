@@ -23,6 +23,7 @@ from theater_supervisor.gateway.deflate import (
     InflatedTooBig,
     Inflater,
     NotDeflated,
+    deflated_at_most,
 )
 from theater_supervisor.gateway.frames import SHORT_BYTES, FrameSplitter, Passed, control_frame, message_frame
 from theater_supervisor.gateway.handshake import Headers
@@ -38,7 +39,7 @@ class Wire(WebSocketConnection):
 
     def __init__(self, stream: trio.abc.Stream, max_message_bytes: int) -> None:
         super().__init__(stream, WSConnection(ConnectionType.SERVER))
-        self._splitter: FrameSplitter | None = FrameSplitter(min(SHORT_BYTES, max_message_bytes))
+        self._splitter: FrameSplitter | None = FrameSplitter(SHORT_BYTES, max_message_bytes)
         self._deflate: Callable[[bytes], bytes] | None = None
 
     def accept(
@@ -91,6 +92,9 @@ class Wire(WebSocketConnection):
             return
         for piece in self._splitter.feed(data):
             if isinstance(piece, Passed):
+                if piece.data is None:
+                    yield CloseConnection(CloseReason.MESSAGE_TOO_BIG)
+                    return
                 self._frames.receive_data(piece.data)
                 yield from self._frames.events()
             else:
@@ -117,13 +121,16 @@ class Wire(WebSocketConnection):
 class BoundedDeflate(Extension):
     """permessage-deflate for wsproto, whose own one inflates without a bound.
 
-    A message that inflates over `max_bytes` is an error of code 1009 while it is read.
+    A message that inflates over `max_bytes` is an error of code 1009 while it is read, or as soon as its
+    frames announce so much.
     """
 
     name = NAME
 
     def __init__(self, agreed: Agreement, max_bytes: int) -> None:
         self._agreed = agreed
+        self._max_bytes = max_bytes
+        self._announced_bytes = 0
         self._inflater = Inflater(agreed, max_bytes)
         self._deflater = Deflater(agreed)
         self._in_control_frame = False
@@ -146,10 +153,17 @@ class BoundedDeflate(Extension):
     ) -> CloseReason | RsvBits:
         """The first frame of a message says whether it is compressed; no other frame may."""
         self._in_control_frame = opcode.iscontrol()
-        if opcode in (Opcode.TEXT, Opcode.BINARY):
+        if self._in_control_frame:
+            return _PLAIN
+        first = opcode is not Opcode.CONTINUATION
+        if first:
             self._inflating = rsv.rsv1
-            return _COMPRESSED
-        return _PLAIN
+            self._announced_bytes = 0
+        self._announced_bytes += payload_length
+        at_most = deflated_at_most(self._max_bytes) if self._inflating else self._max_bytes
+        if self._announced_bytes > at_most:
+            return CloseReason.MESSAGE_TOO_BIG
+        return _COMPRESSED if first else _PLAIN
 
     def frame_inbound_payload_data(
         self, proto: FrameDecoder | FrameProtocol, data: bytes
