@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, Never, cast
 
 from theater_protocol import cbor
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
-from theater_protocol.messages import HASH_BYTES, SEED_BYTES, Payload, Reply, ReplyKind
+from theater_protocol.messages import HASH_BYTES, PAYLOAD_TYPES, SEED_BYTES, Payload, Reply, ReplyKind
 
 FORMAT: Final = 1
 NO_HASH: Final = bytes(HASH_BYTES)  # the `prev` of seq 0
@@ -23,20 +23,10 @@ _FIELDS: Final = 10
 _HASH_ITEM_BYTES: Final = 2 + HASH_BYTES
 _FIXED_BYTES: Final = 4 + _HASH_ITEM_BYTES  # the heads of array, format, kind and outcome; prev
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout", "poison"})
-_INPUT_TYPES: Final[dict[str, type]] = {
-    "genesis": list,
-    "instance": list,
-    "init": str,
-    "connect": type(None),
-    "text": str,
-    "binary": bytes,
-    "ping": bytes,
-    "pong": bytes,
-    "close": type(None),
-}
+_INPUT_TYPES: Final[dict[str, type]] = {"genesis": list, "instance": list, **PAYLOAD_TYPES}
 _WITHOUT_CONNECTION: Final = frozenset({"genesis", "instance", "init"})
 _REPLY_TYPES: Final[dict[str, type]] = {
-    kind: _INPUT_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
+    kind: PAYLOAD_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
 }
 
 

@@ -15,6 +15,7 @@ from theater_protocol.messages import (
     MAX_BATCH_FRAME_BYTES,
     MAX_DETAIL_CHARS,
     MAX_SANDBOX_LEVEL,
+    PAYLOAD_TYPES,
     REPLY_OVERHEAD_BYTES,
     SEED_BYTES,
     UNCHANGED,
@@ -41,15 +42,6 @@ from theater_protocol.messages import (
 _T = TypeVar("_T")
 
 _EVENT_OVERHEAD_BYTES: Final = 96  # a frame without what it carries
-_PAYLOAD_TYPES: Final[dict[str, type]] = {
-    "init": str,
-    "connect": type(None),
-    "text": str,
-    "binary": bytes,
-    "ping": bytes,
-    "pong": bytes,
-    "close": type(None),
-}
 _REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout"})
 
@@ -61,7 +53,7 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
     """
     match frame:
         case Deliver(delivery, connection, kind, at_us, payload):
-            if type(payload) is not _PAYLOAD_TYPES[kind]:
+            if type(payload) is not PAYLOAD_TYPES[kind]:
                 raise LocalProtocolError(f"a {kind} event cannot carry {type(payload).__name__}")
             return [2, delivery, connection, kind, at_us, payload]
         case Result(delivery, outcome, detail, replies, state_hash, update):
@@ -185,7 +177,7 @@ def _state(value: object) -> bytes | None:
 
 
 def _payload(kind: str, value: object) -> Payload:
-    if type(value) is not _PAYLOAD_TYPES[kind]:
+    if type(value) is not PAYLOAD_TYPES[kind]:
         _broken(f"a {kind} payload cannot be {type(value).__name__}")
     return cast(Payload, value)
 
@@ -214,7 +206,7 @@ def _read_limits(value: object) -> Limits:
 
 def _read_deliver(item: list[object]) -> Deliver:
     _, delivery, connection, kind, at_us, payload = item
-    if type(kind) is not str or kind not in _PAYLOAD_TYPES:
+    if type(kind) is not str or kind not in PAYLOAD_TYPES:
         _broken(f"unknown event kind {kind!r:.40}")
     return Deliver(
         _count(delivery, "delivery"),
@@ -276,7 +268,7 @@ def _read_reply(pair: object) -> Reply:
     kind, payload = pair
     if type(kind) is not str or kind not in _REPLY_KINDS:
         _broken(f"unknown reply kind {kind!r:.40}")
-    if type(payload) is not _PAYLOAD_TYPES[kind]:
+    if type(payload) is not PAYLOAD_TYPES[kind]:
         _payload(kind, payload)
     return Reply(cast(ReplyKind, kind), payload)
 

@@ -24,6 +24,16 @@ MAX_BATCH_BYTES: Final = 256 * 1024  # replies beyond this do not wait for later
 MAX_BATCH_FRAME_BYTES: Final = 64 * 1024  # what is longer has a frame of its own
 RESULT_OVERHEAD_BYTES: Final = 4 * MAX_DETAIL_CHARS + 256
 
+PAYLOAD_TYPES: Final[dict[str, type]] = {
+    "init": str,
+    "connect": type(None),
+    "text": str,
+    "binary": bytes,
+    "ping": bytes,
+    "pong": bytes,
+    "close": type(None),
+}
+
 
 class Reply(NamedTuple):
     """One message of a response: text has str, binary, ping and pong have bytes, close has None."""
