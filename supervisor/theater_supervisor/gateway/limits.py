@@ -21,8 +21,7 @@ class HandshakeLimits:
 
     `timeout_s` runs from the accept to the complete request head, TLS included. Beyond `max_pending`, or
     `max_pending_per_address`, the oldest handshake under way makes room; this machine's own clients and
-    trusted proxies only count in all. `linger_s` is how long a refused
-    client may take to read why.
+    trusted proxies only count in all. `linger_s` is how long a refused client may take to read why.
     """
 
     max_head_bytes: int = 16 * 1024
