@@ -20,7 +20,8 @@ from tests.unit.worker.process import LIMITS, SEED, start_frame, texts
 
 from benchmarks.figures import Plan, Sample, Section, Target
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import FromWorker, Ready, Stop, all_from_worker, to_item
+from theater_protocol.items import all_from_worker, to_item
+from theater_protocol.messages import FromWorker, Ready, Stop
 from theater_worker.compile import compile_component
 from theater_worker.component import ActorComponent, Ok
 from theater_worker.engine import new_engine

@@ -1,6 +1,6 @@
 """Long chains: what a message costs, how long a start takes and how fast `chain verify` is, by their length.
 
-Chains are made of whole sessions' entries by the journal's own code, then served and verified by the real
+Chains are made of one connection's entries by the journal's own code, then served and verified by the real
 programs. Short ones are made anew in every round, so that they stay short.
 """
 

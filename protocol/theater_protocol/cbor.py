@@ -1,8 +1,8 @@
 """Strict CBOR: one whole item, or an error.
 
-The only place that imports cbor2. The items used here are integers, text, bytes, null, booleans and
-arrays of them; nothing else passes in either direction. What is encoded
-is in its shortest form, RFC 8949, section 4.2.1.
+The only place that imports cbor2. The items used here are integers, text, bytes, null, booleans and arrays of
+them; nothing else passes in either direction. What is encoded is in its shortest form, RFC 8949, section
+4.2.1.
 """
 
 import io

@@ -1,7 +1,7 @@
-"""The chain: the bytes of a transition, its hash, and the check that one follows from the other.
+"""The chain's links: a transition, its bytes and its hash.
 
-Sans-IO: rows in, faults out. What must hold between transitions beyond their links is in ledger.py;
-where rows are stored is the journal's affair. Neither a clock nor a component is needed to verify.
+Whether one follows from another is verifier.py's matter, what must hold between them beyond that ledger.py's;
+where they are stored is the journal's.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, Never, cast
 
 from theater_protocol import cbor
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
-from theater_protocol.ledger import Checkpoint, Ledger
-from theater_protocol.messages import HASH_BYTES, SEED_BYTES, Payload, Reply, ReplyKind
+from theater_protocol.messages import HASH_BYTES, PAYLOAD_TYPES, SEED_BYTES, Payload, Reply, ReplyKind
 
 FORMAT: Final = 1
 NO_HASH: Final = bytes(HASH_BYTES)  # the `prev` of seq 0
@@ -24,20 +23,10 @@ _FIELDS: Final = 10
 _HASH_ITEM_BYTES: Final = 2 + HASH_BYTES
 _FIXED_BYTES: Final = 4 + _HASH_ITEM_BYTES  # the heads of array, format, kind and outcome; prev
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout", "poison"})
-_INPUT_TYPES: Final[dict[str, type]] = {
-    "genesis": list,
-    "instance": list,
-    "init": str,
-    "connect": type(None),
-    "text": str,
-    "binary": bytes,
-    "ping": bytes,
-    "pong": bytes,
-    "close": type(None),
-}
+_INPUT_TYPES: Final[dict[str, type]] = {"genesis": list, "instance": list, **PAYLOAD_TYPES}
 _WITHOUT_CONNECTION: Final = frozenset({"genesis", "instance", "init"})
 _REPLY_TYPES: Final[dict[str, type]] = {
-    kind: _INPUT_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
+    kind: PAYLOAD_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
 }
 
 
@@ -103,7 +92,7 @@ def encode(transition: Transition) -> bytes:
 
 def decode(body: bytes) -> Transition:
     """Read a body strictly. Raises RemoteProtocolError when it is not a transition's."""
-    item = _read(body)
+    item = read_item(body)
     _, seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = item
     return Transition(
         cast(int, seq),
@@ -121,104 +110,8 @@ def decode(body: bytes) -> Transition:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The first seq of a chain that is wrong, and what is wrong with it."""
-
-    seq: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"seq {self.seq}: {self.what}"
-
-
-class ChainVerifier:
-    """Checks that rows, given in the order of their seq, are one unbroken chain.
-
-    Starts at genesis, or after a checkpoint. `feed` every row; `seq`, `hash` and `ledger` are those after the
-    last row that was right (seq -1 before the first). After a fault the verifier must not be fed again.
-    """
-
-    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
-        if checkpoint is None:
-            self.actor, self.seq, self.hash, self.at_us, self.ledger = "", -1, NO_HASH, 0, Ledger()
-        else:
-            self.actor, self.seq, self.hash = checkpoint.actor, checkpoint.seq, checkpoint.hash
-            self.at_us, self.ledger = checkpoint.at_us, checkpoint.ledger()
-
-    def feed(self, seq: int, hash: bytes, body: bytes) -> Fault | None:
-        """Take the next row; return the fault that it shows, or None."""
-        if seq != self.seq + 1:
-            return self._gap(seq, self.seq + 1)
-        if type(body) is not bytes:
-            return Fault(seq, "malformed: its body is not bytes")
-        if sha256(_DOMAIN + body).digest() != hash:
-            return Fault(seq, _unlike_its_hash(seq, body))
-        try:
-            item = _read(body)
-        except RemoteProtocolError as exc:
-            return Fault(seq, f"malformed: {exc}")
-        wrong = self._misplaced(item) or self._misfit(item)
-        if wrong:
-            return Fault(seq, wrong)
-        self.seq, self.hash, self.at_us = seq, hash, item[3]
-        return None
-
-    def checkpoint(self) -> Checkpoint:
-        """Return the checkpoint that stands for everything up to the last row."""
-        ledger = self.ledger
-        return Checkpoint(
-            self.actor,
-            self.seq,
-            self.hash,
-            self.at_us,
-            ledger.state_hash,
-            tuple(sorted(ledger.open)),
-            ledger.last_connection,
-            ledger.initialised,
-        )
-
-    def _gap(self, seq: int, expected: int) -> Fault:
-        if seq < expected:
-            return Fault(seq, f"out of order: it comes where seq {expected} is due")
-        if expected == 0:
-            return Fault(0, f"the genesis is missing: the first row is seq {seq}")
-        return Fault(expected, f"missing: after seq {expected - 1} comes seq {seq}")
-
-    def _misplaced(self, item: list[Any]) -> str | None:
-        if item[1] != self.seq + 1:
-            return f"its body is that of seq {item[1]}: moved or repeated"
-        if item[2] != self.hash:
-            return f"its prev is not the hash of seq {self.seq}: one of the two was replaced"
-        return None
-
-    def _misfit(self, item: list[Any]) -> str | None:
-        _, _, _, _, kind, connection, given, outcome, _, state_hash = item
-        if (kind == "genesis") != (self.seq < 0):
-            return "the genesis is missing" if self.seq < 0 else "a second genesis"
-        if kind != "genesis":
-            return self.ledger.apply(kind, connection, outcome, state_hash)
-        self.actor = given[0]
-        self.ledger.state_hash = state_hash
-        return None
-
-
-def _unlike_its_hash(seq: int, body: bytes) -> str:
-    """Tell a moved body from a changed one, for the operator's sake."""
-    try:
-        inner = _read(body)[1]
-    except RemoteProtocolError:
-        return "its body does not have its hash: changed"
-    if inner != seq:
-        return f"its body is that of seq {inner} and does not have its hash: moved or repeated"
-    return "its body does not have its hash: changed or replaced"
-
-
-def _broken(message: str) -> Never:
-    raise RemoteProtocolError(message)
-
-
-def _read(body: bytes) -> list[Any]:
+def read_item(body: bytes) -> list[Any]:
+    """Read a body's CBOR array strictly, with no transition made of it. Raises RemoteProtocolError."""
     item = cbor.decode(body)
     if type(item) is not list:
         _broken("a transition must be an array")
@@ -226,6 +119,10 @@ def _read(body: bytes) -> list[Any]:
     if _shortest_bytes(item) != len(body):
         _broken("not in shortest form")
     return item
+
+
+def _broken(message: str) -> Never:
+    raise RemoteProtocolError(message)
 
 
 def _check(item: list[Any]) -> None:

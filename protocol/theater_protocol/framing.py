@@ -1,6 +1,6 @@
 """Frames on a byte stream: a 4-byte big-endian length, then one CBOR item.
 
-Sans-IO: bytes in, items out. What an item means is in messages.py; reading and writing pipes is elsewhere.
+Sans-IO: bytes in, items out. What an item means is in items.py; reading and writing pipes is elsewhere.
 """
 
 from theater_protocol import cbor

@@ -85,7 +85,7 @@ class Supervisor:
                 compiled = await prepare(manifests, self._surroundings.var / "cache")
                 async with trio.open_nursery() as actors:
                     self.roster = Roster(actors, self._surroundings, self._fail)
-                    await self._open_and_serve(_configured(manifests, compiled), ports)
+                    await self._open_and_serve(_configured(manifests, compiled, ports), ports)
         _log.info("stopped")
         if self._failure is not None:
             raise self._failure
@@ -197,7 +197,7 @@ class Supervisor:
         if problems:
             await _give_back(ports)
             raise ManifestError(sorted(problems, key=_file))
-        return _configured(manifests, compiled), ports
+        return _configured(manifests, compiled, ports), ports
 
     async def _apply(self, changes: Changes, wanted: Mapping[str, Configured], ports: Ports) -> None:
         self.gateway.change(self._routes(wanted, ports), ports.listeners, ports.tls())
@@ -234,8 +234,11 @@ class Supervisor:
                     self._announce(f"{name} on {url}")
 
 
-def _configured(manifests: Sequence[Manifest], compiled: Mapping[str, Compiled]) -> dict[str, Configured]:
-    return {manifest.name: Configured(manifest, compiled[manifest.name]) for manifest in manifests}
+def _configured(
+    manifests: Sequence[Manifest], compiled: Mapping[str, Compiled], ports: Ports
+) -> dict[str, Configured]:
+    secrets = ports.secrets.fingerprints
+    return {one.name: Configured(one, compiled[one.name], secrets[one.name]) for one in manifests}
 
 
 async def _give_back(ports: Ports) -> None:

@@ -1,7 +1,7 @@
 """What gateway and actor say to each other; the only thing they know of one another.
 
 The gateway implements Client, the actor implements Service. Every call here is synchronous and returns at
-once, except Service.room, which waits.
+once, except Service.room and Service.answered, which wait.
 """
 
 from collections.abc import Sequence
@@ -48,6 +48,12 @@ class Service(Protocol):
 
     async def room(self, connection: int, size: int) -> None:
         """Wait until has_room is true."""
+
+    async def answered(self, connection: int) -> None:
+        """Wait until every event of this connection is committed and its replies are sent.
+
+        Returns as well once the actor has given the connection up.
+        """
 
     def disconnect(self, connection: int) -> None:
         """Report that the connection is gone, exactly once, however it went: its `close` is queued."""

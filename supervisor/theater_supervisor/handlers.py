@@ -3,10 +3,16 @@
 Secrets are read here, before anything is bound to them: at start and at each reload. Nothing is served.
 """
 
+import datetime
+import hashlib
 import ipaddress
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
 
 from theater_supervisor.errors import Problem
 from theater_supervisor.gateway.access import AccessRules
@@ -18,25 +24,37 @@ from theater_supervisor.gateway.auth import (
 )
 from theater_supervisor.gateway.limits import ConnectionLimits, RateLimit
 from theater_supervisor.gateway.secret_files import SecretUnusable
-from theater_supervisor.gateway.tls import server_context
+from theater_supervisor.gateway.tls import expires_at, server_context
 from theater_supervisor.manifest import Manifest
 from theater_supervisor.manifest_websocket import JwtAuth, TokenAuth, WebSocketConfig
 
 Place = tuple[str, int]  # a handler: the actor and the handler's number there
 
+_RENEWAL: Final = datetime.timedelta(days=14)
+
+_log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the handlers' secrets were read into."""
+    """What the handlers' secrets were read into.
+
+    `fingerprints` has what tells the contents of an actor's files from others, by its name.
+    """
 
     authenticators: dict[Place, Authenticator] = field(default_factory=dict)
     tls: dict[Place, ssl.SSLContext] = field(default_factory=dict)
+    fingerprints: dict[str, bytes] = field(default_factory=dict)
 
 
-def read_secrets(manifests: Iterable[Manifest]) -> tuple[Secrets, list[Problem]]:
-    """Read every handler's tokens, keys and certificates; return also what can't be used."""
+def read_secrets(manifests: Sequence[Manifest]) -> tuple[Secrets, list[Problem]]:
+    """Read every handler's tokens, keys and certificates; return also what can't be used.
+
+    Warns of certificates that end soon, or have ended.
+    """
     secrets = Secrets()
     problems: list[Problem] = []
+    certs: set[Path] = set()
     for manifest in manifests:
         for index, handler in enumerate(manifest.handlers):
             config, key = handler.config, f"handlers[{index}].config"
@@ -47,8 +65,12 @@ def read_secrets(manifests: Iterable[Manifest]) -> tuple[Secrets, list[Problem]]
             try:
                 if config.tls is not None:
                     secrets.tls[manifest.name, index] = server_context(config.tls.cert, config.tls.key)
+                    certs.add(config.tls.cert)
             except SecretUnusable as error:
                 problems.append(Problem(str(manifest.file), f"{key}.tls", str(error), error.hint))
+    _warn_of_expiry(certs)
+    if not problems:
+        secrets.fingerprints.update((manifest.name, _fingerprint(manifest)) for manifest in manifests)
     return secrets, problems
 
 
@@ -77,6 +99,35 @@ def access_rules(config: WebSocketConfig, auth: Authenticator) -> AccessRules:
         max_per_address=config.max_connections_per_address,
         auth=auth,
     )
+
+
+def _fingerprint(manifest: Manifest) -> bytes:
+    files = [file for handler in manifest.handlers for file in _files(handler.config)]
+    return b"".join(hashlib.sha256(_read(file)).digest() for file in files)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # gone since it was read into a secret: the next reload says so
+        return b""
+
+
+def _files(config: WebSocketConfig) -> Iterator[Path]:
+    match config.auth:
+        case TokenAuth(file=Path() as file) | JwtAuth(key=file):
+            yield file
+    if config.tls is not None:
+        yield from (config.tls.cert, config.tls.key)
+
+
+def _warn_of_expiry(certs: Iterable[Path]) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    for cert in sorted(certs):
+        ends_at = expires_at(cert)
+        if ends_at is not None and ends_at < now + _RENEWAL:
+            event = "certificate_expired" if ends_at < now else "certificate_expires_soon"
+            _log.warning(event, file=str(cert), expires_at=ends_at.isoformat())
 
 
 def _authenticator(config: WebSocketConfig) -> Authenticator:

@@ -12,18 +12,22 @@ from theater_supervisor.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """An actor as it is configured: its manifest and what its component is compiled to."""
+    """An actor as it is configured: its manifest and what its component is compiled to.
+
+    `secrets` tells the contents of the files with its tokens, keys and certificates from others.
+    """
 
     manifest: Manifest
     compiled: Compiled
+    secrets: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Actors by what happens to them, each list in the order of names.
 
-    `changed` says for each actor what is not as before: top-level keys of its manifest, or `component` when
-    the file's contents are others.
+    `changed` says for each actor what is not as before: top-level keys of its manifest, or `component` and
+    `secrets` when the files' contents are others.
     """
 
     added: tuple[str, ...]
@@ -51,7 +55,6 @@ def compare(before: Mapping[str, Configured], after: Mapping[str, Configured]) -
 
 def _differences(before: Configured, after: Configured) -> tuple[str, ...]:
     old, new = before.manifest.model_dump(), after.manifest.model_dump()
-    keys = tuple(key for key in new if old[key] != new[key])
-    if before.compiled.component_sha256 != after.compiled.component_sha256:
-        return ("component", *keys)
-    return keys
+    component = ("component",) if before.compiled.component_sha256 != after.compiled.component_sha256 else ()
+    secrets = ("secrets",) if before.secrets != after.secrets else ()
+    return (*component, *(key for key in new if old[key] != new[key]), *secrets)

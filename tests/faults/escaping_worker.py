@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Deliver, Ready, Reply, Result, all_from_worker, to_item
+from theater_protocol.items import all_from_worker, to_item
+from theater_protocol.messages import Deliver, Ready, Reply, Result
 from theater_worker import __main__ as worker
 from theater_worker.component import ActorComponent, Ok
 from theater_worker.sandbox import kernel, landlock, seccomp

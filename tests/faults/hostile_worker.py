@@ -15,6 +15,7 @@ from collections.abc import Callable
 from tests.faults.counts import repeats
 from tests.faults.dying_worker import armed
 from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.items import all_to_worker, to_item
 from theater_protocol.messages import (
     Changed,
     Deferred,
@@ -25,8 +26,6 @@ from theater_protocol.messages import (
     Result,
     Start,
     Unchanged,
-    all_to_worker,
-    to_item,
 )
 from theater_worker import __main__ as honest
 from theater_worker.stdio import write_all

@@ -14,7 +14,7 @@ from tests.faults.escaping_worker import ATTEMPTS, HARMLESS
 from tests.sandboxed import needs_level, probe
 from tests.unit.worker.process import start_frame
 from theater_protocol.framing import encode_frame
-from theater_protocol.messages import to_item
+from theater_protocol.items import to_item
 
 SCRIPT = Path(__file__).with_name("escaping_worker.py")
 BY_LANDLOCK = [

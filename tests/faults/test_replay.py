@@ -12,18 +12,8 @@ from tests.components import build
 from tests.faults.replaying import MEMORY_BYTES, replayed, states
 from tests.unit.replay.recorded import NAME, Recorded, Recorder
 from theater_protocol.framing import encode_frame
-from theater_protocol.messages import (
-    Changed,
-    Deliver,
-    Limits,
-    Ready,
-    Reply,
-    Result,
-    Start,
-    Stop,
-    Unchanged,
-    to_item,
-)
+from theater_protocol.items import to_item
+from theater_protocol.messages import Changed, Deliver, Limits, Ready, Reply, Result, Start, Stop, Unchanged
 from theater_supervisor.journal.retention import Retention
 from theater_supervisor.journal.verify import verify
 from theater_supervisor.replay import scratch

@@ -67,6 +67,7 @@ class FakeService:
     events: list[tuple[int, str, Payload]] = field(default_factory=list)
     clients: dict[int, Client] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
+    unanswered: set[int] = field(default_factory=set)
     changed: trio.Event = field(default_factory=trio.Event)
 
     def connect(self, client: Client) -> int:
@@ -94,6 +95,10 @@ class FakeService:
     async def room(self, connection: int, size: int) -> None:
         """Wait for `make_room`."""
         await self.until(lambda: self.roomy)
+
+    async def answered(self, connection: int) -> None:
+        """Wait until there are no events whose answers are held back."""
+        await self.until(lambda: connection not in self.unanswered)
 
     def disconnect(self, connection: int) -> None:
         """Note the close; a second one is a failure."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.items import all_to_worker, to_item
 from theater_protocol.messages import (
     Deliver,
     FromWorker,
@@ -22,8 +23,6 @@ from theater_protocol.messages import (
     Stop,
     ToWorker,
     Unchanged,
-    all_to_worker,
-    to_item,
 )
 
 

@@ -21,10 +21,12 @@ from tests.integration.gateway_rig import (
     Rig,
     frame,
     gateway_rig,
+    request,
     run,
 )
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import MessageKind
+from theater_supervisor.gateway.access import AccessRules
 from theater_supervisor.gateway.limits import ConnectionLimits
 from theater_supervisor.gateway.listener import Gateway, bind
 from theater_supervisor.gateway.routes import Route
@@ -188,6 +190,33 @@ BROKEN: dict[str, tuple[bytes, int]] = {
     "too-big-in-fragments": (frame(BINARY, bytes(600), fin=False) + frame(CONTINUATION, bytes(401)), 1009),
     "too-big-announced": (b"\x82\xff" + (1 << 62).to_bytes(8, "big") + bytes(4) + bytes(1100), 1009),
 }
+
+ANNOUNCED = {
+    "at-once": b"\x82\xfe" + (1001).to_bytes(2, "big") + bytes(4),
+    "in-fragments": frame(BINARY, bytes(600), fin=False) + b"\x80\xfe" + (401).to_bytes(2, "big") + bytes(4),
+    "in-the-middle": frame(BINARY, bytes(600), fin=False) + b"\x00\xfe" + (401).to_bytes(2, "big") + bytes(4),
+    "huge": b"\x82\xff" + (1 << 62).to_bytes(8, "big") + bytes(4),
+    "compressed": b"\xc2\xfe" + (1300).to_bytes(2, "big") + bytes(4),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "deflate"),
+    [(case, deflate) for case in ANNOUNCED for deflate in (False, True) if deflate or case != "compressed"],
+)
+def test_a_message_that_announces_too_much_is_closed_at_once(case: str, deflate: bool) -> None:
+    """1009 at the header; none of the payload has to come."""
+    access = AccessRules(compression=deflate)
+
+    async def main() -> None:
+        limits = ConnectionLimits(max_message_bytes=1000)
+        async with gateway_rig(limits, access=access) as rig, rig.raw() as client:
+            await client.send(request(extra=b"Sec-WebSocket-Extensions: permessage-deflate\r\n"))
+            assert (b"permessage-deflate" in await client.response()) is deflate
+            await client.send(ANNOUNCED[case])
+            assert (await client.close_frame()).code == 1009
+
+    run(main)
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -110,7 +110,7 @@ def test_what_came_before_a_close_is_delivered_before_it() -> None:
 
 
 def test_a_half_closed_client_still_gets_what_was_queued() -> None:
-    """What was queued when its side ended is sent before ours does."""
+    """What was queued when its side ended is sent before our close frame and our end."""
 
     async def main() -> None:
         async with gateway_rig() as rig, rig.raw(receive_buffer=4096) as client:
@@ -118,7 +118,30 @@ def test_a_half_closed_client_still_gets_what_was_queued() -> None:
             await client.send(frame(BINARY, bytes(900_000)))
             await client.eof()
             data = await client.rest()
-            assert len(data) == 900_000 + 10
+            assert len(data) == 900_000 + 10 + 4
+            assert data.endswith(b"\x88\x02\x03\xe8")
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["close", "half-close"])
+def test_an_actor_that_closes_ends_the_wait_for_its_replies(how: str) -> None:
+    """A peer that has closed and waits gets what the actor closes with, at once."""
+
+    async def main() -> None:
+        async with gateway_rig() as rig, rig.raw() as client:
+            rig.service.answer = lambda kind, payload: []
+            rig.service.unanswered.add(1)
+            await client.upgrade(frame(TEXT, b"hello"))
+            if how == "close":
+                await client.send(frame(CLOSE, b"\x03\xe8"))
+            else:
+                await client.eof()
+            await wait_all_tasks_blocked(0.05)
+            rig.service.clients[1].end(1011, "internal error")
+            assert (await client.close_frame()).code == 1011
+            assert await client.rest() == b""
+            await rig.until_idle()
 
     run(main)
 

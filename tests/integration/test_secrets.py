@@ -1,5 +1,7 @@
 """Certificates, keys and tokens on a real supervisor: what --check says of them, and how HUP changes them."""
 
+import datetime
+import re
 import signal
 import ssl
 import subprocess
@@ -10,14 +12,16 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 import trio
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from trio_websocket import WebSocketConnection, connect_websocket_url
 
 from tests.integration.gateway_rig import RawClient, request
 from tests.integration.running import PATIENCE_S, Running, ask, client, supervisor, write_manifest
 from tests.integration.test_check import problems
 from tests.integration.test_check import run as run_command
+from tests.integration.theaterctl import output
 
 FAR = 4102444800  # 2100, in seconds of Unix time
 
@@ -26,7 +30,7 @@ def make_certificate(directory: Path, name: str) -> None:
     """A self-signed one, `name`.pem, and its `name`.key."""
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            *("openssl", "req", "-x509", "-nodes", "-days", "60", "-subj", f"/CN={name}"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
             *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
             *("-addext", "subjectAltName=IP:127.0.0.1"),
@@ -35,6 +39,20 @@ def make_certificate(directory: Path, name: str) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def make_expiring_certificate(directory: Path, name: str, days: float) -> None:
+    """A self-signed one that ends in so many days, or has ended, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=90))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    install(directory / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    install(directory / f"{name}.key", private(key))
 
 
 def install(file: Path, content: bytes, mode: int = 0o600) -> None:
@@ -50,7 +68,7 @@ def public(key: ed25519.Ed25519PrivateKey) -> bytes:
     )
 
 
-def private(key: ed25519.Ed25519PrivateKey) -> bytes:
+def private(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     """The key, as a file has it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -153,6 +171,19 @@ def test_every_unusable_secret_is_named_with_its_cure(tmp_path: Path, options: l
     ]
 
 
+def test_a_certificate_is_warned_about_before_it_ends(tmp_path: Path) -> None:
+    """Two weeks before, and when it has ended; it is served all the same. One with more time is not."""
+    directory = tmp_path / "manifests"
+    directory.mkdir()
+    for name, days in (("ended", -0.5), ("ending", 13.5), ("fresh", 14.5)):
+        make_expiring_certificate(directory, name, days)
+        write_manifest(tmp_path, name, "echo", **tls_config(f"{name}.pem", f"{name}.key"))
+    done = run_command(tmp_path, "--check", "manifests")
+    assert done.returncode == 0
+    warned = re.findall(r"(certificate_\w+) .*file=manifests/(\w+)\.pem", done.stderr)
+    assert warned == [("certificate_expired", "ended"), ("certificate_expires_soon", "ending")]
+
+
 def run(directory: Path, scenario: Callable[[Running], Awaitable[None]]) -> None:
     """Run a scenario against a supervisor of what is in the directory."""
 
@@ -198,8 +229,9 @@ def test_a_new_certificate_is_served_after_hup(tmp_path: Path) -> None:
             context = ssl.create_default_context(cafile=str(tmp_path / "a.pem"))
             old: WebSocketConnection = await connect_websocket_url(nursery, url, ssl_context=context)
             put("b", "b")
-            await hang_up(running, "reloaded")
+            assert (await hang_up(running, "reloaded"))["changed"] == {"echo": ["secrets"]}
             await echoes(url, "b")
+            assert await output(running.var, "reload") == "= echo\nnothing changed\n"
             put("a", "b")
             refusal = await hang_up(running, "reload_refused")
             assert "manifests/key.pem is not the key of the certificate in " in str(refusal)
@@ -244,7 +276,7 @@ def test_new_tokens_and_keys_count_after_hup(tmp_path: Path) -> None:
             assert await statuses(by_jwt, old_jwt, new_jwt) == [b"101", b"401"]
             install(tokens, b"new\n")
             install(key, public(new_key))
-            await hang_up(running, "reloaded")
+            assert await output(running.var, "reload") == "~ jwt (secrets)\n~ token (secrets)\n"
             install(tokens, b"newest\n", 0o644)
             assert "tokens can be read by others" in str(await hang_up(running, "reload_refused"))
             assert await statuses(by_token, "old", "new", "newest") == [b"401", b"101", b"401"]

@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["theater_protocol", "theater_supervisor
     from tests.property.test_hostile_frames import HONEST, WIRE, receive
     from theater_protocol.errors import RemoteProtocolError
     from theater_protocol.framing import HEADER_BYTES, encode_frame
-    from theater_protocol.messages import to_item
+    from theater_protocol.items import to_item
 
 
 def one_input(data: bytes) -> None:

@@ -88,6 +88,7 @@ def the_short_way(chunks: list[bytes]) -> list[object]:
     for chunk in chunks:
         for piece in splitter.feed(chunk):
             if isinstance(piece, Passed):
+                assert piece.data is not None
                 connection.receive_data(piece.data)
                 events += connection.events()
             elif isinstance(piece, str):

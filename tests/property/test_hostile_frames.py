@@ -13,6 +13,7 @@ from tests.faults.counts import FULL, repeats
 from theater_protocol import cbor
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import HEADER_BYTES, FrameDecoder, encode_frame
+from theater_protocol.items import all_from_worker, from_worker, to_batch_items, to_item
 from theater_protocol.messages import (
     Changed,
     Deferred,
@@ -23,10 +24,6 @@ from theater_protocol.messages import (
     Reply,
     Result,
     Unchanged,
-    all_from_worker,
-    from_worker,
-    to_batch_items,
-    to_item,
 )
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.transition import check_bounds, committable, to_batch

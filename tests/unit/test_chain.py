@@ -8,16 +8,7 @@ from typing import Any
 import pytest
 
 from theater_protocol import cbor
-from theater_protocol.chain import (
-    ChainVerifier,
-    Fault,
-    Genesis,
-    Instance,
-    Transition,
-    decode,
-    encode,
-    hash_body,
-)
+from theater_protocol.chain import Genesis, Instance, Transition, decode, encode, hash_body
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.ledger import (
     Checkpoint,
@@ -27,6 +18,7 @@ from theater_protocol.ledger import (
     seal_checkpoint,
 )
 from theater_protocol.messages import Reply
+from theater_protocol.verifier import ChainVerifier, Fault
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 VECTORS: list[dict[str, Any]] = json.loads((GOLDEN / "chain.json").read_text("utf-8"))

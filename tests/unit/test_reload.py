@@ -7,12 +7,14 @@ from theater_supervisor.manifest import Manifest
 from theater_supervisor.reload import Changes, Configured, compare
 
 
-def configured(name: str, component: bytes = b"1", file: str = "a.toml", **keys: object) -> Configured:
-    """An actor with this manifest and component."""
+def configured(
+    name: str, component: bytes = b"1", file: str = "a.toml", secrets: bytes = b"", **keys: object
+) -> Configured:
+    """An actor with this manifest, component and secrets."""
     handler = {"type": "websocket-server", "config": {"port": 8080}}
     table = {"name": name, "component_path": "a.wasm", "handlers": [handler], **keys}
     manifest = Manifest.model_validate(table, context=Path("manifests") / file)
-    return Configured(manifest, Compiled(Path("cache") / component.hex(), component.ljust(32)))
+    return Configured(manifest, Compiled(Path("cache") / component.hex(), component.ljust(32)), secrets)
 
 
 def test_the_same_is_unchanged() -> None:
@@ -34,18 +36,20 @@ def test_names_come_and_go_in_order() -> None:
 
 
 def test_what_changed_is_named() -> None:
-    """Top-level keys of the manifest, and the component by its contents."""
+    """Top-level keys of the manifest; the component and the secrets by their contents."""
     other_port = [{"type": "websocket-server", "config": {"port": 8081}}]
-    before = {name: configured(name) for name in ("a", "b", "c", "d")}
+    before = {name: configured(name) for name in ("a", "b", "c", "d", "e")}
     after = {
         "a": configured("a", component=b"2"),
         "b": configured("b", limits={"memory_mib": 64}, restart={"intensity": 1}),
         "c": configured("c", component=b"2", handlers=other_port),
         "d": configured("d", description="other words"),
+        "e": configured("e", secrets=b"new"),
     }
     assert compare(before, after).changed == {
         "a": ("component",),
         "b": ("limits", "restart"),
         "c": ("component", "handlers"),
         "d": ("description",),
+        "e": ("secrets",),
     }

@@ -12,7 +12,8 @@ from typing import Final
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker, all_to_worker, to_item
+from theater_protocol.items import all_to_worker, to_item
+from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker
 from theater_worker.component import ActorComponent, Stopped
 from theater_worker.engine import new_engine
 from theater_worker.outbox import Outbox

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 
 from theater_protocol.framing import encode_frame
+from theater_protocol.items import to_batch_items
 from theater_protocol.messages import (
     DEFERRED,
     MAX_BATCH_BYTES,
@@ -23,7 +24,6 @@ from theater_protocol.messages import (
     Result,
     StateUpdate,
     payload_bytes,
-    to_batch_items,
 )
 from theater_worker.component import Err, Ok, Outcome, Stopped
 from theater_worker.route import State

@@ -105,6 +105,12 @@ class Actor:
         """Wait until another event of this connection fits."""
         await self._clients.wait(connection, lambda: self.has_room(connection, size))
 
+    async def answered(self, connection: int) -> None:
+        """Wait until every event of this connection is committed and its replies are sent."""
+        await self._clients.leave(
+            connection, lambda: connection not in self._clients or not self._window.pending(connection)
+        )
+
     def disconnect(self, connection: int) -> None:
         """Queue the `close` of a connection that is gone; nothing when it was given up before."""
         if self._clients.remove(connection):
@@ -280,7 +286,7 @@ class Actor:
         self.commits.observe(trio.current_time() - began_s)
         self._boundary = None
         self._state_hash = results[-1].state_hash
-        self._settle(len(results))
+        self._settle(deliveries)
         self._release(batch)
         if deliveries[0].kind == "init" and results[0].outcome != "ok":
             raise InitError(results[0].detail)
@@ -330,15 +336,17 @@ class Actor:
         except JournalFailed as exc:
             await self._recover_journal(exc)
             return
-        self._settle(1)
+        self._settle([deliver])
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         self._fail(deliver, "poison", f"{self._spec.window.deaths} workers in a row died on it")
 
-    def _settle(self, count: int) -> None:
+    def _settle(self, deliveries: Sequence[Deliver]) -> None:
+        count = len(deliveries)
         self._window.settle(count)
         self._bell.ring()
         # As many as there are places, longest waiting first; all when no delivery is left to wake them later.
         self._clients.wake(count if len(self._window) else None)
+        self._clients.settled(deliver.connection for deliver in deliveries)
 
     # The journal's failures.
 

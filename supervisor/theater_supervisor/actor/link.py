@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import trio
 
-from theater_protocol import framing, messages
+from theater_protocol import framing
+from theater_protocol.items import all_from_worker, to_batch_items
 from theater_protocol.messages import FromWorker, Limits, ToWorker
 
 # As much as a pipe holds. A hostile worker can make objects of it that take sixty times as much.
@@ -29,7 +30,7 @@ class Link:
 
     async def send(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames at one go; False when the worker has gone. Waits only while the pipe is full."""
-        unsent = memoryview(b"".join(map(framing.encode_frame, messages.to_batch_items(frames))))
+        unsent = memoryview(b"".join(map(framing.encode_frame, to_batch_items(frames))))
         fd = self._send_stream.fileno()
         while unsent:
             try:
@@ -47,7 +48,7 @@ class Link:
         """
         while data := await self._receive_some():
             if items := self._decoder.feed(data):
-                return messages.all_from_worker(items)
+                return all_from_worker(items)
         return []
 
     async def _receive_some(self) -> bytes:

@@ -32,14 +32,7 @@ async def prepare(manifests: Sequence[Manifest], cache_dir: Path) -> dict[str, C
     change.
     """
     await check_sandbox(max((manifest.sandbox.require for manifest in manifests), default=0))
-    var = cache_dir.parent
-    deciding = {
-        var,
-        *(var / part for part in _VAR_PARTS),
-        *(place for one in manifests for place in _places(one)),
-    }
-    for path in sorted(filter(_is_writable_by_others, deciding)):
-        _log.warning("writable_by_others", path=str(path))
+    _warn_of_writable(manifests, cache_dir.parent)
     compiled: dict[str, Compiled] = {}
     problems: list[Problem] = []
     limiter = trio.CapacityLimiter(_AT_ONCE)
@@ -64,6 +57,13 @@ async def prepare(manifests: Sequence[Manifest], cache_dir: Path) -> dict[str, C
     if problems:
         raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     return compiled
+
+
+def _warn_of_writable(manifests: Sequence[Manifest], var: Path) -> None:
+    places = {var, *(var / part for part in _VAR_PARTS)}
+    places.update(place for manifest in manifests for place in _places(manifest))
+    for path in sorted(filter(_is_writable_by_others, places)):
+        _log.warning("writable_by_others", path=str(path))
 
 
 def _places(manifest: Manifest) -> Iterator[Path]:

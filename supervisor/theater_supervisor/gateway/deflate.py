@@ -93,6 +93,11 @@ def _bits(values: Mapping[str, str | None], name: str) -> int | None:
     return None if value is None else int(value)
 
 
+def deflated_at_most(size: int) -> int:
+    """Return how large `size` bytes are that were deflated in the worst usual way (zlib's deflateBound)."""
+    return size + size // 8 + size // 64 + 64
+
+
 class Inflater:
     """Inflates one message after another; at most `max_bytes` come out of each."""
 

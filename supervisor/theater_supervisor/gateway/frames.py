@@ -1,11 +1,12 @@
-"""A short way for the common frame: whole, small, unfragmented text and binary.
+"""A short way for the common frame, whole, small, unfragmented text and binary; and the frames that we send.
 
-wsproto remains the judge of everything else: control frames, fragments, extensions, large frames and every
-broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
+wsproto remains the judge of everything else that comes: control frames, fragments, extensions, large frames
+and every broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 SHORT_BYTES: Final = 64 * 1024
 
@@ -15,14 +16,19 @@ _FIN_MESSAGES: Final = (_FIN_TEXT, _FIN_BINARY)
 _MASKED: Final = 0x80
 _FIN: Final = 0x80
 _OPCODE: Final = 0x0F
+_RESERVED_AND_OPCODE: Final = 0x7F
+_BINARY: Final = 0x02
 _FIRST_CONTROL: Final = 0x08
+_COMPRESSED: Final = 0x40
+_FIN_CONTROLS: Final = {"ping": 0x89, "pong": 0x8A}
+_MAX_CONTROL_BYTES: Final = 125
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Bytes for wsproto: frames, whole or in pieces."""
+    """Bytes for wsproto: frames, whole or in pieces. None in place of a message that announces too much."""
 
-    data: bytes
+    data: bytes | None
 
 
 Piece = str | bytes | Passed
@@ -33,10 +39,13 @@ class FrameSplitter:
 
     A frame takes the short way when all of it has arrived; nothing but the start of a header is ever held,
     so that wsproto sees what is wrong as soon as it is there. No message taken is over `short_bytes`.
+    A message whose frames announce more than `max_message_bytes` is the end: nothing after it is looked at.
     """
 
-    def __init__(self, short_bytes: int = SHORT_BYTES) -> None:
-        self._short_bytes = min(short_bytes, 0xFFFF)
+    def __init__(self, short_bytes: int = SHORT_BYTES, max_message_bytes: int = 1 << 64) -> None:
+        self._short_bytes = min(short_bytes, max_message_bytes, 0xFFFF)
+        self._max_message_bytes = max_message_bytes
+        self._message_bytes = 0
         self._held = b""
         self._passing_bytes = 0
         self._in_message = False
@@ -65,7 +74,10 @@ class FrameSplitter:
                 length = int.from_bytes(data[at + 2 : at + head - 4], "big")
             end = at + head + length
             if end > size or not self._is_short(first, second, length):
-                self._pass_on(first)
+                self._pass_on(first, length)
+                if self._message_bytes > self._max_message_bytes and _is_legal(first, second, length):
+                    pieces.append(Passed(None))
+                    return pieces
                 self._passing_bytes = head + length
                 continue
             message = _message(first, data[at + head - 4 : at + head], data[at + head : end])
@@ -81,23 +93,41 @@ class FrameSplitter:
         shortest = 126 if second & 0x7F == 126 else 0
         return shortest <= length <= self._short_bytes and second & 0x7F != 127
 
-    def _pass_on(self, first: int) -> None:
+    def _pass_on(self, first: int, length: int) -> None:
         if first & _OPCODE < _FIRST_CONTROL:
+            self._message_bytes = length + (self._message_bytes if self._in_message else 0)
             self._in_message = not first & _FIN
 
 
-def message_frame(message: str | bytes) -> bytes:
-    """Make a server's frame of a whole message."""
+def _is_legal(first: int, second: int, length: int) -> bool:
+    """Say whether wsproto has nothing against this header of a message's frame."""
+    return bool(second & _MASKED) and first & _RESERVED_AND_OPCODE <= _BINARY and not length >> 63
+
+
+def message_frame(message: str | bytes, deflate: Callable[[bytes], bytes] | None = None) -> bytes:
+    """Make a server's frame of a whole message, deflated if there is a way to.
+
+    Raises ValueError for text that UTF-8 can't hold.
+    """
     if isinstance(message, str):
         first, payload = _FIN_TEXT, message.encode()
     else:
         first, payload = _FIN_BINARY, message
+    if deflate is not None:
+        first, payload = first | _COMPRESSED, deflate(payload)
     length = len(payload)
     if length < 126:
         return bytes((first, length)) + payload
     if length <= 0xFFFF:
         return bytes((first, 126)) + length.to_bytes(2, "big") + payload
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
+
+
+def control_frame(kind: Literal["ping", "pong"], payload: bytes) -> bytes:
+    """Make a server's ping or pong. Raises ValueError for more than 125 bytes."""
+    if len(payload) > _MAX_CONTROL_BYTES:
+        raise ValueError(f"a {kind} of {len(payload)} bytes, at most {_MAX_CONTROL_BYTES} are possible")
+    return bytes((_FIN_CONTROLS[kind], len(payload))) + payload
 
 
 def _message(first: int, key: bytes, masked: bytes) -> str | bytes | None:

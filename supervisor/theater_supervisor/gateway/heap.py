@@ -1,7 +1,8 @@
-"""Giving memory back to the system after a crowd.
+"""Giving memory back to the system after a crowd, and when one has gone.
 
 glibc keeps what was freed below anything that is still in use, which after a thousand connections is nearly
-all of it. When it is worth the while is decided by who calls; elsewhere than on glibc nothing is done.
+all of it. Elsewhere than on glibc nothing is done. Who is counted, and when there is time for it, is decided
+elsewhere.
 """
 
 import ctypes

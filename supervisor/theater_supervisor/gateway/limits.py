@@ -1,8 +1,8 @@
 """What a handshake, and what an open connection, may use: counts, sizes in bytes, deadlines in seconds.
 
 Values only. Who enforces them: `admission` (how many), `handshake` (the head), `message` (what comes in),
-`rate` (how fast), `stream` (what waits to be sent), `connection` (the rest), `listener` (the handshake's
-deadline).
+`rate` (how fast), `intake` (what is held), `stream` and `sender` (what waits to be sent, what is answered),
+`connection` (the rest), `listener` (the handshake's deadline).
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,7 @@ class HandshakeLimits:
 
     `timeout_s` runs from the accept to the complete request head, TLS included. Beyond `max_pending`, or
     `max_pending_per_address`, the oldest handshake under way makes room; this machine's own clients and
-    trusted proxies only count in all. `linger_s` is how long a refused
-    client may take to read why.
+    trusted proxies only count in all. `linger_s` is how long a refused client may take to read why.
     """
 
     max_head_bytes: int = 16 * 1024
@@ -56,9 +55,9 @@ class ConnectionLimits:
 
     A ping goes out every `ping_interval_s`, and the client is gone when nothing comes from it for
     `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 64 KiB
-    may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long a
-    dropped connection's events may wait for room; `linger_s` how long a finished connection may take to be
-    read.
+    may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long one that
+    has closed may wait for the replies to what it sent, a dropped one for room too; `linger_s` how long a
+    finished connection may take to be read.
     """
 
     max_message_bytes: int = _MIB

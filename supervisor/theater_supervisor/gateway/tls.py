@@ -1,8 +1,11 @@
 """TLS on a listener: its certificate and key, read at start and again at each reload. No sockets, no trio."""
 
+import datetime
 import ssl
 from pathlib import Path
 from typing import Final
+
+from cryptography import x509
 
 from theater_supervisor.gateway.secret_files import SecretUnusable, check_secrecy, unreadable
 
@@ -30,6 +33,15 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     except OSError as error:
         raise unreadable(key, error) from None
     return context
+
+
+def expires_at(cert: Path) -> datetime.datetime | None:
+    """Return when the server's own certificate, the first in the file, ends; None where it can't be told."""
+    try:
+        own, *_ = x509.load_pem_x509_certificates(cert.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return own.not_valid_after_utc
 
 
 def _check_certificate(cert: Path) -> None:

@@ -4,7 +4,7 @@ The only file that imports them; the events named here are wsproto's own. Bytes 
 bytes out: no stream is read or written here, and what an event means is the connection's concern.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import trio
@@ -23,13 +23,13 @@ from theater_supervisor.gateway.deflate import (
     InflatedTooBig,
     Inflater,
     NotDeflated,
+    deflated_at_most,
 )
-from theater_supervisor.gateway.frames import SHORT_BYTES, FrameSplitter, Passed, message_frame
+from theater_supervisor.gateway.frames import SHORT_BYTES, FrameSplitter, Passed, control_frame, message_frame
 from theater_supervisor.gateway.handshake import Headers
 
-__all__ = ["BytesMessage", "CloseConnection", "Event", "Ping", "Pong", "TextMessage", "Wire", "reply_event"]
+__all__ = ["BytesMessage", "CloseConnection", "Event", "Ping", "Pong", "TextMessage", "Wire"]
 
-_COMPRESSIBLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
 _PLAIN: Final = RsvBits(False, False, False)
 _COMPRESSED: Final = RsvBits(True, False, False)
 
@@ -39,10 +39,11 @@ class Wire(WebSocketConnection):
 
     def __init__(self, stream: trio.abc.Stream, max_message_bytes: int) -> None:
         super().__init__(stream, WSConnection(ConnectionType.SERVER))
-        self._splitter: FrameSplitter | None = FrameSplitter(min(SHORT_BYTES, max_message_bytes))
+        self._splitter: FrameSplitter | None = FrameSplitter(SHORT_BYTES, max_message_bytes)
+        self._deflate: Callable[[bytes], bytes] | None = None
 
     def accept(
-        self, target: str, headers: Headers, subprotocol: str | None, extension: Extension | None
+        self, target: str, headers: Headers, subprotocol: str | None, extension: "BoundedDeflate | None"
     ) -> bytes:
         """Accept a checked handshake; return the 101 response."""
         self._wsproto.initiate_upgrade_connection(list(headers), target)
@@ -56,12 +57,18 @@ class Wire(WebSocketConnection):
         self._frames = connection
         if extension is not None:
             self._splitter = None
+            self._deflate = extension.deflate
         return response
 
     @property
     def is_open(self) -> bool:
         """True until the first close frame goes either way."""
         return self._frames.state is ConnectionState.OPEN
+
+    @property
+    def can_send(self) -> bool:
+        """True until our close frame goes, though the peer's may have come."""
+        return self._frames.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING)
 
     @property
     def is_closing(self) -> bool:
@@ -85,6 +92,9 @@ class Wire(WebSocketConnection):
             return
         for piece in self._splitter.feed(data):
             if isinstance(piece, Passed):
+                if piece.data is None:
+                    yield CloseConnection(CloseReason.MESSAGE_TOO_BIG)
+                    return
                 self._frames.receive_data(piece.data)
                 yield from self._frames.events()
             else:
@@ -95,39 +105,32 @@ class Wire(WebSocketConnection):
         return self._frames.send(event)
 
     def serialize_reply(self, reply: Reply) -> bytes:
-        """Return the frame for a reply that is no close. Raises ValueError when there is none for it."""
+        """Return the frame for a reply that is no close, for as long as `can_send`.
+
+        wsproto makes none once the peer has closed, though replies may follow until our own close frame
+        (RFC 6455, section 5.5.1). Raises ValueError when there is no frame for it.
+        """
         match reply.kind, reply.payload:
-            case ("text", str() as message) | ("binary", bytes() as message) if self._splitter is not None:
-                return message_frame(message)
-        return self._frames.send(reply_event(reply))
-
-
-def reply_event(reply: Reply) -> Event:
-    """Return the event of an actor's reply. Raises ValueError when its payload is of the wrong type."""
-    payload = reply.payload
-    match reply.kind, payload:
-        case "text", str():
-            return TextMessage(payload)
-        case "binary", bytes():
-            return BytesMessage(payload)
-        case "ping", bytes():
-            return Ping(payload)
-        case "pong", bytes():
-            return Pong(payload)
-        case _:
-            raise ValueError(f"a {reply.kind} reply cannot carry {type(payload).__name__}")
+            case ("text", str() as message) | ("binary", bytes() as message):
+                return message_frame(message, self._deflate)
+            case ("ping" | "pong" as kind, bytes() as payload):
+                return control_frame(kind, payload)
+        raise ValueError(f"a {reply.kind} reply cannot carry {type(reply.payload).__name__}")
 
 
 class BoundedDeflate(Extension):
     """permessage-deflate for wsproto, whose own one inflates without a bound.
 
-    A message that inflates over `max_bytes` is an error of code 1009 while it is read.
+    A message that inflates over `max_bytes` is an error of code 1009 while it is read, or as soon as its
+    frames announce so much.
     """
 
     name = NAME
 
     def __init__(self, agreed: Agreement, max_bytes: int) -> None:
         self._agreed = agreed
+        self._max_bytes = max_bytes
+        self._announced_bytes = 0
         self._inflater = Inflater(agreed, max_bytes)
         self._deflater = Deflater(agreed)
         self._in_control_frame = False
@@ -150,10 +153,17 @@ class BoundedDeflate(Extension):
     ) -> CloseReason | RsvBits:
         """The first frame of a message says whether it is compressed; no other frame may."""
         self._in_control_frame = opcode.iscontrol()
-        if opcode in (Opcode.TEXT, Opcode.BINARY):
+        if self._in_control_frame:
+            return _PLAIN
+        first = opcode is not Opcode.CONTINUATION
+        if first:
             self._inflating = rsv.rsv1
-            return _COMPRESSED
-        return _PLAIN
+            self._announced_bytes = 0
+        self._announced_bytes += payload_length
+        at_most = deflated_at_most(self._max_bytes) if self._inflating else self._max_bytes
+        if self._announced_bytes > at_most:
+            return CloseReason.MESSAGE_TOO_BIG
+        return _COMPRESSED if first else _PLAIN
 
     def frame_inbound_payload_data(
         self, proto: FrameDecoder | FrameProtocol, data: bytes
@@ -181,10 +191,6 @@ class BoundedDeflate(Extension):
         except NotDeflated:
             return CloseReason.INVALID_FRAME_PAYLOAD_DATA
 
-    def frame_outbound(
-        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, data: bytes, fin: bool
-    ) -> tuple[RsvBits, bytes]:
-        """Deflate a message; ours are always one frame."""
-        if opcode not in _COMPRESSIBLE:
-            return rsv, data
-        return _COMPRESSED, self._deflater.message(data)
+    def deflate(self, data: bytes) -> bytes:
+        """Deflate a whole message of ours."""
+        return self._deflater.message(data)

@@ -10,9 +10,10 @@ from typing import Final, cast
 
 import apsw
 
-from theater_protocol.chain import ChainVerifier, decode
+from theater_protocol.chain import decode
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint, decode_checkpoint, encode_checkpoint, seal_checkpoint
+from theater_protocol.verifier import ChainVerifier
 from theater_supervisor.journal.contents import Row
 
 SLACK_US: Final = 3_600_000_000

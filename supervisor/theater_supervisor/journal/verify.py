@@ -1,7 +1,7 @@
 """Offline verification: the chain, and everything a journal keeps beside it, against each other.
 
-Reads a live or a stopped journal, writes nothing, needs no component. What a link must be is in
-theater_protocol.chain; this is about the tables around it.
+Reads a live or a stopped journal, writes nothing, needs no component. What the chain itself must be is in
+theater_protocol.verifier; this is about the tables around it.
 """
 
 from collections.abc import Iterator
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import apsw
 
-from theater_protocol.chain import ChainVerifier, Fault, Transition, decode, hash_body
+from theater_protocol.chain import Transition, decode, hash_body
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint
+from theater_protocol.verifier import ChainVerifier, Fault
 from theater_supervisor.journal.contents import Head
 from theater_supervisor.journal.reader import JournalReader, read
 from theater_supervisor.journal.retention import hash_state

@@ -6,7 +6,7 @@ Samples are taken once a second and compared with those of some seconds before; 
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -17,6 +17,7 @@ from theater_supervisor.gateway.traffic import Traffic
 BEAT_S: Final = 1.0
 HEALTHY_LAG_S: Final = 1.0
 _WINDOW_BEATS: Final = 10
+_NO_TRAFFIC: Final = Traffic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,10 @@ class Rates:
     p99_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+_AT_REST: Final = Rates()
+
+
+class Sample(NamedTuple):
     """An actor's counts at one time."""
 
     at_s: float
@@ -43,10 +46,10 @@ def rates(before: Sample, now: Sample) -> Rates:
     """Return what happened between two samples."""
     took_s = now.at_s - before.at_s
     if took_s <= 0:
-        return Rates()
+        return _AT_REST
     idle = (now.received, now.sent) == (before.received, before.sent)
     if idle and now.latency_counts == before.latency_counts:  # as most of many actors are, every second
-        return Rates()
+        return _AT_REST
     counts = [new - old for new, old in zip(now.latency_counts, before.latency_counts, strict=True)]
     return Rates(
         (now.received - before.received) / took_s,
@@ -72,7 +75,7 @@ class Pulse:
     def rates(self, actor: str) -> Rates:
         """Return an actor's rates over the last ten seconds, as of the last beat."""
         samples = self._samples.get(actor)
-        return rates(samples[0], samples[-1]) if samples else Rates()
+        return rates(samples[0], samples[-1]) if samples else _AT_REST
 
     async def run(self, on_beat: Callable[[], None]) -> None:
         """Beat until cancelled."""
@@ -87,12 +90,10 @@ class Pulse:
         members = self._supervisor.roster.members
         for name in self._samples.keys() - members.keys():
             del self._samples[name]
+        now_s = trio.current_time()
         for name, member in members.items():
-            carried = traffic.get(name, Traffic())
-            sample = Sample(
-                trio.current_time(),
-                carried.messages_in,
-                carried.messages_out,
-                tuple(member.actor.latency.counts),
-            )
-            self._samples.setdefault(name, deque(maxlen=_WINDOW_BEATS + 1)).append(sample)
+            carried = traffic.get(name, _NO_TRAFFIC)
+            counts = tuple(member.actor.latency.counts)
+            if name not in self._samples:
+                self._samples[name] = deque(maxlen=_WINDOW_BEATS + 1)
+            self._samples[name].append(Sample(now_s, carried.messages_in, carried.messages_out, counts))

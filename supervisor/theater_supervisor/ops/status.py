@@ -6,12 +6,14 @@ Taken here, shown elsewhere: by theaterctl, in var/run/status.json, as metrics. 
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import trio
 
+from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.containment import resident_bytes
 from theater_supervisor.actor.exit import ExitRecord, SandboxViolated
 from theater_supervisor.actor.lifecycle import ActorState
@@ -22,15 +24,17 @@ from theater_supervisor.ops.pulse import Pulse
 
 _VERSION: Final = version("theater-supervise")  # reads a file: not to be done when descriptors are short
 _UNWANTED: Final = frozenset({"stopped", "ended"})
+_MEMORY_HOLDS_S: Final = 10.0
+_NO_TRAFFIC: Final = Traffic()
 
 
-@dataclass(frozen=True, slots=True)
-class ActorStatus:
-    """An actor at one moment.
+class ActorStatus(NamedTuple):
+    """An actor at one moment; a named tuple, because there is one for every actor every second.
 
     `uptime_s` is how long its worker has been ready. `restarts` counts what ended workers, operators aside,
     `restarts_in_period` what of it counts against the restart intensity. `sandbox_level` is what its latest
-    worker reached. `note` says what is remarkable.
+    worker reached. `rss_bytes` of one without events is that of some seconds ago. `note` says what is
+    remarkable.
     """
 
     name: str
@@ -89,6 +93,15 @@ class SupervisorStatus:
         return tuple(actor for actor in self.actors if actor.wanted and not actor.ready)
 
 
+class _Memory(NamedTuple):
+    """What a worker used after so many transitions, and until when that is good enough."""
+
+    pid: int
+    seq: int
+    until_s: float
+    used_bytes: int | None
+
+
 class Observer:
     """Takes a supervisor's status."""
 
@@ -96,6 +109,7 @@ class Observer:
         self._supervisor = supervisor
         self._pulse = pulse
         self._started_at_us = time.time_ns() // 1000
+        self._memory = WeakKeyDictionary[Actor, _Memory]()
 
     def status(self) -> SupervisorStatus:
         """Return what is to be seen now."""
@@ -111,7 +125,7 @@ class Observer:
             tasks=trio.lowlevel.current_statistics().tasks_living,
             rss_bytes=resident_bytes(os.getpid()),
             actors=tuple(
-                self._actor(member, traffic.get(name, Traffic()), counts.get(name, 0))
+                self._actor(member, traffic.get(name, _NO_TRAFFIC), counts.get(name, 0))
                 for name, member in sorted(self._supervisor.roster.members.items())
             ),
         )
@@ -125,11 +139,11 @@ class Observer:
     def _actor(self, member: Member, traffic: Traffic, connections: int) -> ActorStatus:
         actor, lifecycle = member.actor, member.actor.lifecycle
         rates = self._pulse.rates(actor.name)
-        pid, head = actor.worker_pid, actor.head
+        head = actor.head
         return ActorStatus(
             name=actor.name,
             state=lifecycle.state,
-            pid=pid,
+            pid=actor.worker_pid,
             incarnation=actor.incarnation,
             uptime_s=actor.worker_ready_s,
             restarts_in_period=lifecycle.deaths_in_period,
@@ -144,7 +158,7 @@ class Observer:
             sent_per_s=round(rates.sent_per_s, 1),
             p50_ms=_ms(rates.p50_s),
             p99_ms=_ms(rates.p99_s),
-            rss_bytes=resident_bytes(pid) if pid is not None else None,
+            rss_bytes=self._worker_bytes(actor),
             sandbox_level=actor.sandbox_level,
             queue=actor.queue,
             seq=head.seq,
@@ -155,17 +169,24 @@ class Observer:
             note=_note(member),
         )
 
+    def _worker_bytes(self, actor: Actor) -> int | None:
+        """Return the memory of its worker. One that had no event since the last look has what it had."""
+        pid, seq, now_s = actor.worker_pid, actor.head.seq, trio.current_time()
+        if pid is None:
+            return None
+        seen = self._memory.get(actor)
+        if seen and (seen.pid, seen.seq) == (pid, seq) and not actor.queue and now_s < seen.until_s:
+            return seen.used_bytes
+        used_bytes = resident_bytes(pid)
+        self._memory[actor] = _Memory(pid, seq, now_s + _MEMORY_HOLDS_S, used_bytes)
+        return used_bytes
+
 
 def to_object(status: SupervisorStatus) -> dict[str, Any]:
     """Return the status as JSON's types, the actors' `ready` and `wanted` included."""
-    # Every second for every actor, and asdict would copy the values too, at ten times the cost.
-    return _plain(status) | {
-        "actors": [_plain(actor) | {"ready": actor.ready, "wanted": actor.wanted} for actor in status.actors]
-    }
-
-
-def _plain(status: ActorStatus | SupervisorStatus) -> dict[str, Any]:
-    return {name: getattr(status, name) for name in status.__slots__}
+    actors = [actor._asdict() | {"ready": actor.ready, "wanted": actor.wanted} for actor in status.actors]
+    # dataclasses.asdict would copy every actor's values first.
+    return {field.name: getattr(status, field.name) for field in fields(status)} | {"actors": actors}
 
 
 def exit_object(record: ExitRecord) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from theater_protocol.chain import NO_HASH, Fault, Genesis, Instance, Transition
+from theater_protocol.chain import NO_HASH, Genesis, Instance, Transition
 from theater_protocol.messages import Payload, Reply
+from theater_protocol.verifier import Fault
 from theater_supervisor.journal import verify
 from theater_supervisor.journal.contents import Head
 from theater_supervisor.ops import chain_json, chain_text

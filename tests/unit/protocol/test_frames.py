@@ -7,8 +7,9 @@ from cddl_verifier import Validator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theater_protocol import cbor, framing, messages
+from theater_protocol import cbor, framing
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.items import from_worker, to_item, to_worker
 from theater_protocol.messages import (
     Changed,
     Deferred,
@@ -53,7 +54,7 @@ SCHEMA = Validator((importlib.resources.files("theater_protocol") / "frames.cddl
 
 def wire(frames: list[ToWorker] | list[FromWorker]) -> bytes:
     """The frames as bytes."""
-    return b"".join(framing.encode_frame(messages.to_item(frame)) for frame in frames)
+    return b"".join(framing.encode_frame(to_item(frame)) for frame in frames)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000, 1 << 20])
@@ -62,20 +63,20 @@ def test_frames_survive_any_chopping(step: int) -> None:
     data = wire(TO_WORKER)
     decoder = framing.FrameDecoder()
     items = [item for at in range(0, len(data), step) for item in decoder.feed(data[at : at + step])]
-    assert [messages.to_worker(item) for item in items] == TO_WORKER
+    assert [to_worker(item) for item in items] == TO_WORKER
     assert decoder.buffered_bytes == 0
 
 
 def test_results_come_back_as_sent() -> None:
     """Every kind of a worker's frame decodes to what was encoded."""
     items = framing.FrameDecoder().feed(wire(FROM_WORKER))
-    assert [messages.from_worker(item) for item in items] == FROM_WORKER
+    assert [from_worker(item) for item in items] == FROM_WORKER
 
 
 @pytest.mark.parametrize("frame", [*TO_WORKER, *FROM_WORKER], ids=repr)
 def test_real_frames_fit_the_cddl(frame: ToWorker | FromWorker) -> None:
     """frames.cddl says what is really sent."""
-    assert SCHEMA.validate(cbor.encode(messages.to_item(frame))).valid
+    assert SCHEMA.validate(cbor.encode(to_item(frame))).valid
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_real_frames_fit_the_cddl(frame: ToWorker | FromWorker) -> None:
 def test_what_the_cddl_refuses_is_refused_here(item: list[object]) -> None:
     """The schema and the decoder draw the same line."""
     assert not SCHEMA.validate(cbor.encode(item)).valid
-    for read in (messages.to_worker, messages.from_worker):
+    for read in (to_worker, from_worker):
         with pytest.raises(RemoteProtocolError):
             read(item)
 
@@ -129,7 +130,7 @@ BROKEN_RESULTS = {
 def test_a_worker_cannot_send_what_breaks_the_rules(item: object) -> None:
     """Arity, types, ranges and the rules between fields are all checked."""
     with pytest.raises(RemoteProtocolError):
-        messages.from_worker(item)
+        from_worker(item)
 
 
 HOSTILE_BODIES = {
@@ -185,7 +186,7 @@ def test_an_empty_frame_is_refused() -> None:
 def test_a_payload_that_does_not_fit_is_our_mistake(frame: Deliver) -> None:
     """Encoding refuses what the other side would have to refuse."""
     with pytest.raises(LocalProtocolError):
-        messages.to_item(frame)
+        to_item(frame)
 
 
 @given(st.binary(max_size=200))
@@ -201,11 +202,11 @@ def test_random_bytes_are_refused_or_mean_one_thing(data: bytes) -> None:
 @given(st.sampled_from(FROM_WORKER), st.data())
 def test_mutated_frames_raise_only_protocol_errors(frame: FromWorker, data: st.DataObject) -> None:
     """A flipped bit makes another frame or a RemoteProtocolError, never anything else."""
-    octets = bytearray(cbor.encode(messages.to_item(frame)))
+    octets = bytearray(cbor.encode(to_item(frame)))
     for _ in range(data.draw(st.integers(1, 3))):
         bit = data.draw(st.integers(0, 8 * len(octets) - 1))
         octets[bit // 8] ^= 1 << bit % 8
     try:
-        messages.from_worker(cbor.decode(bytes(octets)))
+        from_worker(cbor.decode(bytes(octets)))
     except RemoteProtocolError:
         return

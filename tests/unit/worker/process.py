@@ -16,6 +16,7 @@ from typing import Self
 
 from tests.components import build
 from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.items import all_from_worker, to_item
 from theater_protocol.messages import (
     Deliver,
     EventKind,
@@ -27,8 +28,6 @@ from theater_protocol.messages import (
     Start,
     Stop,
     ToWorker,
-    all_from_worker,
-    to_item,
 )
 from theater_worker.compile import compile_component
 

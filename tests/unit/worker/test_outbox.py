@@ -3,6 +3,7 @@
 import pytest
 
 from theater_protocol.framing import FrameDecoder
+from theater_protocol.items import all_from_worker
 from theater_protocol.messages import (
     MAX_BATCH_BYTES,
     Changed,
@@ -11,7 +12,6 @@ from theater_protocol.messages import (
     Result,
     StateUpdate,
     Unchanged,
-    all_from_worker,
 )
 from theater_worker.component import Err, Ok, Outcome, Stopped
 from theater_worker.outbox import Outbox

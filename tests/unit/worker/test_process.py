@@ -15,7 +15,8 @@ from wasmtime.component import Component
 from tests.components import build
 from tests.unit.worker.process import LIMITS, WorkerProcess, deliver, start_frame, texts
 from theater_protocol.framing import FrameDecoder, encode_frame
-from theater_protocol.messages import Ready, Start, Stop, ToWorker, all_from_worker, to_item
+from theater_protocol.items import all_from_worker, to_item
+from theater_protocol.messages import Ready, Start, Stop, ToWorker
 from theater_worker.engine import new_engine
 
 

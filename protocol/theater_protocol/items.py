@@ -1,0 +1,289 @@
+"""Messages as CBOR items: the strict way from and to them, one frame's or a batch's.
+
+frames.cddl beside this file is the same contract for other languages. Items are values: their bytes are made
+and read in cbor.py and framing.py. What comes from the other process is trusted in nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, fields
+from typing import Any, Final, Never, TypeVar, cast
+
+from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.messages import (
+    DEFERRED,
+    HASH_BYTES,
+    MAX_BATCH_FRAME_BYTES,
+    MAX_DETAIL_CHARS,
+    MAX_SANDBOX_LEVEL,
+    PAYLOAD_TYPES,
+    REPLY_OVERHEAD_BYTES,
+    SEED_BYTES,
+    UNCHANGED,
+    Changed,
+    Deferred,
+    Deliver,
+    EventKind,
+    FromWorker,
+    Limits,
+    Outcome,
+    Payload,
+    Ready,
+    Reply,
+    ReplyKind,
+    Result,
+    Start,
+    StateUpdate,
+    Stop,
+    ToWorker,
+    Unchanged,
+    payload_bytes,
+)
+
+_T = TypeVar("_T")
+
+_EVENT_OVERHEAD_BYTES: Final = 96  # a frame without what it carries
+_REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
+_OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout"})
+
+
+def to_item(frame: ToWorker | FromWorker) -> list[object]:
+    """Turn a frame into its CBOR item, `[tag, field, …]`.
+
+    Raises LocalProtocolError for a payload that does not fit its kind.
+    """
+    match frame:
+        case Deliver(delivery, connection, kind, at_us, payload):
+            if type(payload) is not PAYLOAD_TYPES[kind]:
+                raise LocalProtocolError(f"a {kind} event cannot carry {type(payload).__name__}")
+            return [2, delivery, connection, kind, at_us, payload]
+        case Result(delivery, outcome, detail, replies, state_hash, update):
+            pairs = [[*reply] for reply in replies]
+            return [17, delivery, outcome, detail, pairs, state_hash, _update_item(update)]
+        case Start(actor, path, sha256, limits, seed, state):
+            return [1, actor, path, sha256, [*astuple(limits)], seed, state]
+        case Stop():
+            return [3]
+        case Ready(sha256, exports_init, sandbox_level):
+            return [16, sha256, exports_init, sandbox_level]
+
+
+def to_batch_items(frames: Iterable[ToWorker | FromWorker]) -> Iterator[list[object]]:
+    """Turn frames into items, as many in one as MAX_BATCH_FRAME_BYTES allow: that costs half as much.
+
+    An item is a frame's own, or an array of such. Raises what to_item does.
+    """
+    batch: list[object] = []
+    batch_bytes = 0
+    for frame in frames:
+        frame_bytes = _size_bytes(frame)
+        if batch and batch_bytes + frame_bytes > MAX_BATCH_FRAME_BYTES:
+            yield _as_item(batch)
+            batch, batch_bytes = [], 0
+        batch.append(to_item(frame))
+        batch_bytes += frame_bytes
+    if batch:
+        yield _as_item(batch)
+
+
+def _as_item(batch: list[object]) -> list[object]:
+    return cast(list[object], batch[0]) if len(batch) == 1 else batch
+
+
+def _size_bytes(frame: ToWorker | FromWorker) -> int:
+    """Return what a frame's item has at most; a Deliver's text may have more, which nobody bounds."""
+    match frame:
+        case Deliver(_, _, _, _, payload):
+            return _EVENT_OVERHEAD_BYTES + (len(payload) if payload else 0)
+        case Result(_, _, detail, replies, _, update):
+            size = _EVENT_OVERHEAD_BYTES + (4 * len(detail) if detail else 0)
+            for reply in replies:
+                size += REPLY_OVERHEAD_BYTES + payload_bytes(reply)
+            return size + (len(update.state) if isinstance(update, Changed) and update.state else 0)
+        case _:
+            return MAX_BATCH_FRAME_BYTES
+
+
+def to_worker(item: object) -> ToWorker:
+    """Read one frame's item that the supervisor sent. Raises RemoteProtocolError when it is not one."""
+    return cast(ToWorker, _read(item, _TO_WORKER))
+
+
+def from_worker(item: object) -> FromWorker:
+    """Read one frame's item that a worker sent. Raises RemoteProtocolError when it is not one."""
+    return cast(FromWorker, _read(item, _FROM_WORKER))
+
+
+def all_to_worker(items: Iterable[object]) -> list[ToWorker]:
+    """Read the frames in items, each one or a batch, that the supervisor sent. Raises RemoteProtocolError."""
+    return [to_worker(one) for item in items for one in _unpack(item)]
+
+
+def all_from_worker(items: Iterable[object]) -> list[FromWorker]:
+    """Read the frames in items, each one or a batch, that a worker sent. Raises RemoteProtocolError."""
+    return [from_worker(one) for item in items for one in _unpack(item)]
+
+
+def _unpack(item: object) -> Sequence[object]:
+    return item if type(item) is list and item and type(item[0]) is list else (item,)
+
+
+def _update_item(update: StateUpdate) -> object:
+    match update:
+        case Unchanged():
+            return "unchanged"
+        case Deferred():
+            return "deferred"
+        case Changed(state):
+            return ["changed", state]
+
+
+def _broken(message: str) -> Never:
+    raise RemoteProtocolError(message)
+
+
+def _read(item: object, readers: Mapping[int, tuple[int, Callable[[list[object]], object]]]) -> object:
+    if type(item) is not list or not item or type(item[0]) is not int:
+        _broken("a frame must be an array that starts with its tag")
+    arity, reader = readers.get(item[0], (0, None))
+    if reader is None:
+        _broken(f"unknown frame tag {item[0]}")
+    if len(item) != arity:
+        _broken(f"frame {item[0]} has {len(item)} fields instead of {arity}")
+    return reader(item)
+
+
+def _typed(value: object, expected: type[_T], field: str) -> _T:
+    if type(value) is not expected:
+        _broken(f"{field} must be {expected.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _count(value: object, field: str) -> int:
+    number = _typed(value, int, field)
+    if not 0 <= number < 1 << 63:
+        _broken(f"{field} is out of range")
+    return number
+
+
+def _octets(value: object, length: int, field: str) -> bytes:
+    octets = _typed(value, bytes, field)
+    if len(octets) != length:
+        _broken(f"{field} must have {length} bytes, not {len(octets)}")
+    return octets
+
+
+def _state(value: object) -> bytes | None:
+    return None if value is None else _typed(value, bytes, "state")
+
+
+def _payload(kind: str, value: object) -> Payload:
+    if type(value) is not PAYLOAD_TYPES[kind]:
+        _broken(f"a {kind} payload cannot be {type(value).__name__}")
+    return cast(Payload, value)
+
+
+def _read_start(item: list[object]) -> Start:
+    _, actor, path, sha256, limits, seed, state = item
+    return Start(
+        _typed(actor, str, "actor"),
+        _typed(path, str, "compiled_path"),
+        _octets(sha256, HASH_BYTES, "component_sha256"),
+        _read_limits(limits),
+        _octets(seed, SEED_BYTES, "seed"),
+        _state(state),
+    )
+
+
+def _read_limits(value: object) -> Limits:
+    names = [field.name for field in fields(Limits)]
+    if type(value) is not list or len(value) != len(names):
+        _broken(f"limits must be an array of {len(names)}")
+    try:
+        return Limits(*map(_count, value, names))
+    except ValueError as exc:
+        raise RemoteProtocolError(str(exc)) from exc
+
+
+def _read_deliver(item: list[object]) -> Deliver:
+    _, delivery, connection, kind, at_us, payload = item
+    if type(kind) is not str or kind not in PAYLOAD_TYPES:
+        _broken(f"unknown event kind {kind!r:.40}")
+    return Deliver(
+        _count(delivery, "delivery"),
+        _count(connection, "connection"),
+        cast(EventKind, kind),
+        _count(at_us, "at_us"),
+        _payload(kind, payload),
+    )
+
+
+def _read_stop(_: list[object]) -> Stop:
+    return Stop()
+
+
+def _read_ready(item: list[object]) -> Ready:
+    _, sha256, exports_init, sandbox_level = item
+    if _count(sandbox_level, "sandbox_level") > MAX_SANDBOX_LEVEL:
+        _broken("sandbox_level is out of range")
+    return Ready(
+        _octets(sha256, HASH_BYTES, "component_sha256"),
+        _typed(exports_init, bool, "exports_init"),
+        cast(int, sandbox_level),
+    )
+
+
+def _read_result(item: list[Any]) -> Result:
+    """Read a Result, one for every event: plain type tests in a row."""
+    _, delivery, outcome, detail, pairs, state_hash, update = item
+    if type(outcome) is not str or outcome not in _OUTCOMES:
+        _broken(f"unknown outcome {outcome!r:.40}")
+    if (detail is None) != (outcome == "ok"):
+        _broken("detail goes with every outcome but ok")
+    if type(delivery) is not int or not 0 <= delivery < 1 << 63:
+        _count(delivery, "delivery")
+    if state_hash is not None and (type(state_hash) is not bytes or len(state_hash) != HASH_BYTES):
+        _octets(state_hash, HASH_BYTES, "state_hash")
+    replies = _read_replies(pairs)
+    updated = _read_update(update)
+    reason = None if detail is None else _read_detail(detail)
+    if reason is not None and (replies or isinstance(updated, Changed)):
+        _broken(f"outcome {outcome} with replies or a new state")
+    return Result(delivery, cast(Outcome, outcome), reason, replies, state_hash, updated)
+
+
+def _read_detail(value: object) -> str:
+    detail = _typed(value, str, "detail")
+    if len(detail) > MAX_DETAIL_CHARS:
+        _broken(f"a detail of {len(detail)} characters")
+    return detail
+
+
+def _read_replies(pairs: object) -> tuple[Reply, ...]:
+    return tuple([_read_reply(pair) for pair in _typed(pairs, list, "replies")])
+
+
+def _read_reply(pair: object) -> Reply:
+    if type(pair) is not list or len(pair) != 2:
+        _broken("a reply must be an array of 2")
+    kind, payload = pair
+    if type(kind) is not str or kind not in _REPLY_KINDS:
+        _broken(f"unknown reply kind {kind!r:.40}")
+    if type(payload) is not PAYLOAD_TYPES[kind]:
+        _payload(kind, payload)
+    return Reply(cast(ReplyKind, kind), payload)
+
+
+def _read_update(value: object) -> StateUpdate:
+    match value:
+        case "unchanged":
+            return UNCHANGED
+        case "deferred":
+            return DEFERRED
+        case ["changed", state]:
+            return Changed(_state(state))
+        case _:
+            _broken("unknown state update")
+
+
+_TO_WORKER: Final = {1: (7, _read_start), 2: (6, _read_deliver), 3: (1, _read_stop)}
+_FROM_WORKER: Final = {16: (4, _read_ready), 17: (7, _read_result)}
