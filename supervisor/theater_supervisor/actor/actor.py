@@ -7,14 +7,13 @@ Client, and nothing of frames or pipes. Everything it must not lose is in its jo
 import itertools
 import secrets
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 import structlog
 import trio
 
 from theater_protocol.chain import Instance
-from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Reply, Result
+from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Result
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
@@ -23,14 +22,14 @@ from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.incarnation import Incarnation, InitError
 from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
 from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.actor.output_gate import CLOSE_INTERNAL_ERROR, OutputGate
 from theater_supervisor.actor.restart import Hold, backoff_s
 from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.actor.transition import Batch, to_batch
+from theater_supervisor.actor.transition import to_batch
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Head, Journal, JournalFailed
 
 CLOSE_GOING_AWAY = 1001
-CLOSE_INTERNAL_ERROR = 1011
 CLOSE_TRY_AGAIN_LATER = 1013
 
 
@@ -45,8 +44,6 @@ class Actor:
     def __init__(
         self, spec: ActorSpec, journal: Journal, log: ActorLog, starts: trio.CapacityLimiter | None = None
     ) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self.latency = Histogram()
         self.commits = Histogram()
         self.sandbox_level: int | None = None
         self._spec = spec
@@ -55,6 +52,8 @@ class Actor:
         self._event_log = structlog.get_logger().bind(actor=spec.name)
         self.lifecycle = Lifecycle(spec.restart, self._event_log)
         self._clients = Clients()
+        self._gate = OutputGate(self._clients, log)
+        self.outcomes, self.latency = self._gate.outcomes, self._gate.latency
         self._bell = Doorbell()
         self._stopping = trio.Event()
         self._failed = trio.Event()
@@ -287,44 +286,9 @@ class Actor:
         self._boundary = None
         self._state_hash = results[-1].state_hash
         self._settle(deliveries)
-        self._release(batch)
+        self._gate.release(self._number, batch, self._now_us())
         if deliveries[0].kind == "init" and results[0].outcome != "ok":
             raise InitError(results[0].detail)
-
-    def _release(self, batch: Batch) -> None:
-        """Let out what a committed batch did: the only place where replies leave an actor."""
-        now_us = self._now_us()
-        ready: dict[int, list[Sequence[Reply]]] = {}
-        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
-            self.outcomes[result.outcome] += 1
-            self.latency.observe((now_us - deliver.at_us) / 1_000_000)
-            if result.outcome != "ok":
-                self._send(ready)
-                self._fail(deliver, result.outcome, result.detail or "")
-            elif result.replies:
-                ready.setdefault(deliver.connection, []).append(result.replies)
-        self._send(ready)
-        if self._log.debug:
-            self._note(batch)
-
-    def _send(self, ready: dict[int, list[Sequence[Reply]]]) -> None:
-        """Give each connection what is ready for it, at one go: a write costs more than all else."""
-        for connection, results in ready.items():
-            if client := self._clients.get(connection):
-                client.send(*results)
-        ready.clear()
-
-    def _note(self, batch: Batch) -> None:
-        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
-            digest = result.state_hash.hex() if result.state_hash else "none"
-            text = f"delivery {deliver.delivery} {deliver.kind} {result.outcome} state {digest}"
-            self._log.note(self._number, text)
-
-    def _fail(self, deliver: Deliver, outcome: str, detail: str) -> None:
-        where = f"{deliver.kind} of connection {deliver.connection}" if deliver.connection else deliver.kind
-        self._log.mark(self._number, f"{outcome} on {where}: {detail}")
-        if client := self._clients.get(deliver.connection):
-            client.end(CLOSE_INTERNAL_ERROR, "internal error")
 
     async def _quarantine(self, deliver: Deliver) -> None:
         """Record a delivery that its workers died on, and go on with the next."""
@@ -338,7 +302,8 @@ class Actor:
             return
         self._settle([deliver])
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
-        self._fail(deliver, "poison", f"{self._spec.window.deaths} workers in a row died on it")
+        detail = f"{self._spec.window.deaths} workers in a row died on it"
+        self._gate.fail(self._number, deliver, "poison", detail)
 
     def _settle(self, deliveries: Sequence[Deliver]) -> None:
         count = len(deliveries)

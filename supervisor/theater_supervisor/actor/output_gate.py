@@ -1,0 +1,64 @@
+"""The output gate: the only place where replies leave an actor, and only those of committed transitions.
+
+Counts what passes. What is committed, and when, is actor.py's matter; how a reply is written the gateway's.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from theater_protocol.messages import Deliver, Reply
+from theater_supervisor.actor.clients import Clients
+from theater_supervisor.actor.histogram import Histogram
+from theater_supervisor.actor.logs import ActorLog
+from theater_supervisor.actor.transition import Batch
+
+CLOSE_INTERNAL_ERROR: Final = 1011
+
+
+class OutputGate:
+    """Lets out to `clients` what committed transitions did, and tells the log what failed.
+
+    `outcomes` counts events by their outcome, `latency` from an event's arrival to its release.
+    """
+
+    def __init__(self, clients: Clients, log: ActorLog) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.latency = Histogram()
+        self._clients = clients
+        self._log = log
+
+    def release(self, incarnation: int, batch: Batch, now_us: int) -> None:
+        """Let out what a batch, which must be committed, did."""
+        ready: dict[int, list[Sequence[Reply]]] = {}
+        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+            self.outcomes[result.outcome] += 1
+            self.latency.observe((now_us - deliver.at_us) / 1_000_000)
+            if result.outcome != "ok":
+                self._send(ready)
+                self.fail(incarnation, deliver, result.outcome, result.detail or "")
+            elif result.replies:
+                ready.setdefault(deliver.connection, []).append(result.replies)
+        self._send(ready)
+        if self._log.debug:
+            self._note(incarnation, batch)
+
+    def fail(self, incarnation: int, deliver: Deliver, outcome: str, detail: str) -> None:
+        """Tell the log of an event that came to nothing, and close its connection."""
+        where = f"{deliver.kind} of connection {deliver.connection}" if deliver.connection else deliver.kind
+        self._log.mark(incarnation, f"{outcome} on {where}: {detail}")
+        if client := self._clients.get(deliver.connection):
+            client.end(CLOSE_INTERNAL_ERROR, "internal error")
+
+    def _send(self, ready: dict[int, list[Sequence[Reply]]]) -> None:
+        """Give each connection what is ready for it, at one go: a write costs more than all else."""
+        for connection, results in ready.items():
+            if client := self._clients.get(connection):
+                client.send(*results)
+        ready.clear()
+
+    def _note(self, incarnation: int, batch: Batch) -> None:
+        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+            digest = result.state_hash.hex() if result.state_hash else "none"
+            text = f"delivery {deliver.delivery} {deliver.kind} {result.outcome} state {digest}"
+            self._log.note(incarnation, text)
