@@ -76,8 +76,8 @@ def reload(var: Path, dry_run: bool, as_json: bool) -> None:
 
     So are tokens, keys and certificates. Everything is built, compiled and checked first; with any problem
     nothing changes (exit status 78). Actors that did not change are not touched. A changed one gets a new
-    worker if its component or its limits are others; its connections stay. The clients of one that is gone are
-    closed with 1001.
+    worker if its component or its limits are others; its connections stay. The clients of one that is gone
+    are closed with 1001.
     """
     reply = ask(var, "reload", answer_s=_RELOAD_S, dry_run=dry_run)
     finish(reply, as_json=as_json, show=lambda item: click.echo(_reload_text(item, dry_run)))
