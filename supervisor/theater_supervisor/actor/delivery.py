@@ -24,7 +24,8 @@ class WindowLimits:
     """How much may wait, and how much of it may be with the worker at one time.
 
     The connection's bounds are smaller than the actor's, so that one flooder cannot starve the rest. Many
-    cannot either: a payload of `small_bytes` always fits when it is the only event of its connection.
+    cannot either: a payload of `small_bytes` always fits when it is the only event of its connection. What
+    is in flight is passed by nobody: `in_flight_bytes` is how long the smallest event may have to wait.
     """
 
     actor_events: int = 2048
@@ -33,7 +34,7 @@ class WindowLimits:
     connection_bytes: int = 1024 * 1024
     small_bytes: int = 4096
     in_flight_events: int = 256
-    in_flight_bytes: int = 1024 * 1024
+    in_flight_bytes: int = 256 * 1024
     deaths: int = 3
 
 

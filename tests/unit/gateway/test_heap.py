@@ -1,6 +1,8 @@
-"""When memory is given back: after a crowd, by halves."""
+"""When memory is given back, after a crowd, by halves; and what the collector need not look at."""
 
-from theater_supervisor.gateway.heap import Crowd, give_back
+import gc
+
+from theater_supervisor.gateway.heap import Crowd, give_back, keep_for_good
 
 
 def test_a_crowd_ebbs_by_halves() -> None:
@@ -19,3 +21,16 @@ def test_few_are_no_crowd() -> None:
 def test_memory_can_be_given_back_at_any_time() -> None:
     """It works, or does nothing, wherever this runs."""
     give_back()
+
+
+def test_what_is_kept_for_good_is_not_visited_again() -> None:
+    """A collection passes over what was there, and finds what came later."""
+    early = [object()]
+    keep_for_good()
+    late = [object()]
+    try:
+        visited = {id(each) for each in gc.get_objects()}
+        assert id(early) not in visited
+        assert id(late) in visited
+    finally:
+        gc.unfreeze()
