@@ -30,6 +30,7 @@ from theater_supervisor.actor.exit import (
     Stopped,
 )
 from theater_supervisor.actor.link import Link
+from theater_supervisor.actor.log_pump import pump
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
 from theater_supervisor.actor.process import WorkerProcess, spawn
@@ -39,11 +40,6 @@ from theater_supervisor.journal.store import JournalFailed
 
 MEMORY_CHECK_S = 2.0
 RENEWAL_SHARE = 0.6
-
-# Small enough that decoding it, in the worst of cases line by empty line, holds nobody up.
-_LOG_BYTES = 16384
-# A flood must not have more than a fifth of the event loop's time; what comes meanwhile waits in its pipe.
-_FLOOD_PAUSE_S = 0.001
 
 
 class InitError(Exception):
@@ -139,7 +135,7 @@ class Incarnation:
         kills = self._out_of_memory.read()
         self._log.mark(self._number, f"spawned pid {process.pid}")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pump_log, process)
+            nursery.start_soon(pump, process.stderr, self._log.stream(self._number))
             nursery.start_soon(_clear_group, process)
             verdict = await self._converse(process, on_ready)
             await self._await_exit(process, verdict)
@@ -301,28 +297,6 @@ class Incarnation:
             with trio.move_on_after(self._deadlines.exit_s):
                 await process.wait()
                 return
-
-    async def _pump_log(self, process: WorkerProcess) -> None:
-        """Take what the worker writes to stderr, at once whatever it is, until its end."""
-        stream = self._log.stream(self._number)
-        try:
-            while True:
-                data = None
-                with trio.move_on_after(stream.flush_after_s or math.inf):
-                    data = await process.stderr.receive_some(_LOG_BYTES)
-                if data is None:
-                    stream.flush()
-                elif data:
-                    began_s = trio.current_time()
-                    stream.feed(bytes(data))
-                    if len(data) == _LOG_BYTES:
-                        await trio.sleep(max(_FLOOD_PAUSE_S, 4 * (trio.current_time() - began_s)))
-                else:
-                    return
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        finally:
-            stream.close()
 
 
 async def _clear_group(process: WorkerProcess) -> None:
