@@ -6,7 +6,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
-from theater_supervisor.gateway.frames import FrameSplitter, Passed, message_frame
+from theater_supervisor.gateway.frames import FrameSplitter, Part, Passed, message_frame
 
 SHORT = 200
 
@@ -25,10 +25,10 @@ def masked(first: int, payload: bytes, *, key: bytes = b"\x11\x00\xff\x80", mask
     return head + (key + body if mask else payload)
 
 
-def longer_form(payload: bytes, code: int) -> bytes:
-    """A text frame whose length has two or eight bytes that it may not need."""
+def longer_form(payload: bytes, code: int, first: int = 0x81) -> bytes:
+    """A frame whose length has two or eight bytes that it may not need."""
     size = len(payload).to_bytes(2 if code == 126 else 8, "big")
-    return bytes([0x81, 0x80 | code]) + size + bytes(4) + payload
+    return bytes([first, 0x80 | code]) + size + bytes(4) + payload
 
 
 FRAMES = st.one_of(
@@ -37,6 +37,7 @@ FRAMES = st.one_of(
         st.binary(max_size=140).map(lambda octets: octets.hex().encode()),
         st.sampled_from([126, 127]),
     ),
+    st.builds(longer_form, st.binary(max_size=400), st.sampled_from([126, 127]), st.just(0x82)),
     st.builds(masked, st.sampled_from([0x81, 0x82]), st.text(max_size=60).map(str.encode)),
     st.builds(masked, st.just(0x81), st.binary(max_size=20)),
     st.builds(masked, st.sampled_from([0x82]), st.binary(min_size=120, max_size=400)),
@@ -91,6 +92,8 @@ def the_short_way(chunks: list[bytes]) -> list[object]:
                 assert piece.data is not None
                 connection.receive_data(piece.data)
                 events += connection.events()
+            elif isinstance(piece, Part):
+                events.append(BytesMessage(piece.data, message_finished=piece.finished))
             elif isinstance(piece, str):
                 events.append(TextMessage(piece))
             else:
@@ -105,6 +108,8 @@ def the_short_way(chunks: list[bytes]) -> list[object]:
 @example([masked(0x81, b"\xff")], 1)
 @example([masked(0x01, b"a"), masked(0x81, b"b")], 50)
 @example([masked(0x81, b"x" * 126), masked(0x82, b"y" * SHORT), masked(0x82, b"z" * (SHORT + 1))], 7)
+@example([masked(0x82, bytes(range(256)) * 256), masked(0x82, b"x" * 70_000), masked(0x81, b"a")], 299)
+@example([masked(0x02, b"a"), masked(0x82, b"b" * 300)], 50)
 def test_both_ways_see_the_same(frames: list[bytes], step: int) -> None:
     """Messages, pings, pongs and the code of the end are those that wsproto alone reports."""
     data = b"".join(frames) + masked(0x89, b"the end") * 60

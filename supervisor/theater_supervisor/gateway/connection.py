@@ -41,6 +41,9 @@ _log = structlog.get_logger()
 
 _RECEIVE_BYTES: Final = 16 * 1024
 _RECEIVE_MORE_BYTES: Final = 64 * 1024
+# Of a long message at one time. In smaller pieces those of several connections come in turns, all end at
+# about the same time, and then nothing is read while all are committed.
+_RECEIVE_MOST_BYTES: Final = 1024 * 1024
 # In messages that came the short way; any other event takes about as long as eight of them.
 _WORK_PER_TURN: Final = 64
 _LONG_WAY: Final = 8
@@ -199,7 +202,8 @@ class Connection:
                     if not await self._handle_events(data):
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
-                size = _RECEIVE_MORE_BYTES if more else _RECEIVE_BYTES
+                size = max(_RECEIVE_MORE_BYTES, self._wire.missing_bytes) if more else _RECEIVE_BYTES
+                size = min(size, _RECEIVE_MOST_BYTES)
                 data = b""  # a silent client shall not keep what it sent last
                 self._heard = True  # handling it may have taken its time, in which nobody was listened to
                 data = await receive(self._stream, size, at_once=more)

@@ -1,12 +1,15 @@
-"""A short way for the common frame, whole, small, unfragmented text and binary; and the frames that we send.
+"""A short way for unfragmented text and binary, long binary in parts; and the frames that we send.
 
-wsproto remains the judge of everything else that comes: control frames, fragments, extensions, large frames
-and every broken one reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
+wsproto remains the judge of everything else that comes: control frames, fragments, extensions, long text and
+every broken frame reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
+
+# C where there is a wheel: 40 µs for 1 MiB and 0.1 µs for 16 bytes; Python's integers: 5 ms, 0.6 µs.
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
 SHORT_BYTES: Final = 64 * 1024
 
@@ -31,14 +34,23 @@ class Passed:
     data: bytes | None
 
 
-Piece = str | bytes | Passed
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What has come of a binary message in one frame that is not all here; `finished` with its last one."""
+
+    data: bytes
+    finished: bool
+
+
+Piece = str | bytes | Part | Passed
 
 
 class FrameSplitter:
     """Cuts what a client sends into messages taken the short way and bytes for wsproto.
 
     A frame takes the short way when all of it has arrived; nothing but the start of a header is ever held,
-    so that wsproto sees what is wrong as soon as it is there. No message taken is over `short_bytes`.
+    so that wsproto sees what is wrong as soon as it is there. No message taken whole is over `short_bytes`; a
+    longer binary one comes in the parts that were read.
     A message whose frames announce more than `max_message_bytes` is the end: nothing after it is looked at.
     """
 
@@ -48,7 +60,13 @@ class FrameSplitter:
         self._message_bytes = 0
         self._held = b""
         self._passing_bytes = 0
+        self._key: bytes | None = None  # of the frame that is passing in parts, for the octet that is next
         self._in_message = False
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much is still to come of a binary message that comes in parts; 0 when none does."""
+        return self._passing_bytes if self._key is not None else 0
 
     def feed(self, data: bytes) -> list[Piece]:
         """Return the messages (text is str, binary is bytes) and the bytes for wsproto, in order."""
@@ -60,7 +78,7 @@ class FrameSplitter:
             if self._passing_bytes:
                 end = min(size, at + self._passing_bytes)
                 self._passing_bytes -= end - at
-                pieces.append(Passed(data[at:end]))
+                pieces.append(Passed(data[at:end]) if self._key is None else self._part(data[at:end]))
                 at = end
                 continue
             if size - at < 2:
@@ -74,6 +92,11 @@ class FrameSplitter:
                 length = int.from_bytes(data[at + 2 : at + head - 4], "big")
             end = at + head + length
             if end > size or not self._is_short(first, second, length):
+                if self._is_long(first, second, length):
+                    self._key = data[at + head - 4 : at + head]
+                    self._passing_bytes = length
+                    at += head
+                    continue
                 self._pass_on(first, length)
                 if self._message_bytes > self._max_message_bytes and _is_legal(first, second, length):
                     pieces.append(Passed(None))
@@ -92,6 +115,19 @@ class FrameSplitter:
         # A length in a longer form than it needs is for wsproto to refuse.
         shortest = 126 if second & 0x7F == 126 else 0
         return shortest <= length <= self._short_bytes and second & 0x7F != 127
+
+    def _is_long(self, first: int, second: int, length: int) -> bool:
+        if first != _FIN_BINARY or not second & _MASKED or self._in_message:
+            return False
+        shortest = 1 << 16 if second & 0x7F == 127 else 126
+        return shortest <= length <= self._max_message_bytes
+
+    def _part(self, masked: bytes) -> Part:
+        assert self._key is not None
+        data = apply_mask(masked, self._key)
+        turn = len(masked) % 4
+        self._key = self._key[turn:] + self._key[:turn] if self._passing_bytes else None
+        return Part(data, not self._passing_bytes)
 
     def _pass_on(self, first: int, length: int) -> None:
         if first & _OPCODE < _FIRST_CONTROL:
@@ -132,9 +168,7 @@ def control_frame(kind: Literal["ping", "pong"], payload: bytes) -> bytes:
 
 def _message(first: int, key: bytes, masked: bytes) -> str | bytes | None:
     """Unmask a payload; None for text that is not UTF-8, which wsproto is to refuse."""
-    length = len(masked)
-    mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-    payload = (int.from_bytes(masked, "little") ^ mask).to_bytes(length, "little")
+    payload = apply_mask(masked, key)
     if first == _FIN_BINARY:
         return payload
     try:

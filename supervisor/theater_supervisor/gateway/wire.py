@@ -25,7 +25,14 @@ from theater_supervisor.gateway.deflate import (
     NotDeflated,
     deflated_at_most,
 )
-from theater_supervisor.gateway.frames import SHORT_BYTES, FrameSplitter, Passed, control_frame, message_frame
+from theater_supervisor.gateway.frames import (
+    SHORT_BYTES,
+    FrameSplitter,
+    Part,
+    Passed,
+    control_frame,
+    message_frame,
+)
 from theater_supervisor.gateway.handshake import Headers
 
 __all__ = ["BytesMessage", "CloseConnection", "Event", "Ping", "Pong", "TextMessage", "Wire"]
@@ -80,6 +87,11 @@ class Wire(WebSocketConnection):
         """True when both close frames have gone."""
         return self._frames.state is ConnectionState.CLOSED
 
+    @property
+    def missing_bytes(self) -> int:
+        """How much is still to come of a long message, where that is known; else 0."""
+        return self._splitter.missing_bytes if self._splitter else 0
+
     def receive(self, data: bytes) -> Iterator[Event | str | bytes]:
         """Take bytes off the wire and return what they bring, one at a time: what is not asked for, waits.
 
@@ -97,6 +109,8 @@ class Wire(WebSocketConnection):
                     return
                 self._frames.receive_data(piece.data)
                 yield from self._frames.events()
+            elif isinstance(piece, Part):
+                yield BytesMessage(piece.data, frame_finished=piece.finished, message_finished=piece.finished)
             else:
                 yield piece
 

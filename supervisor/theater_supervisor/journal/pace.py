@@ -8,7 +8,7 @@ journals, for it is one event loop that they hold up.
 from typing import Final
 
 QUICK_ENTRIES: Final = 256
-QUICK_STATE_BYTES: Final = 64 * 1024
+QUICK_BYTES: Final = 64 * 1024
 QUICK_S: Final = 0.001
 
 _SHARE: Final = 0.5

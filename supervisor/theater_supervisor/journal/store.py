@@ -16,7 +16,7 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
-from theater_supervisor.journal.pace import QUICK_STATE_BYTES, Pace
+from theater_supervisor.journal.pace import QUICK_BYTES, Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.schema import Durability
 
@@ -125,8 +125,7 @@ class Journal:
         await trio.lowlevel.checkpoint_if_cancelled()
         if not entries:
             return
-        changed = len(state.state or b"") if isinstance(state, Changed) else 0
-        if self._limiter.borrowed_tokens or changed > QUICK_STATE_BYTES:
+        if self._limiter.borrowed_tokens or _payload_bytes(entries, state) > QUICK_BYTES:
             await self._run(partial(self._database.commit, entries, state))
             return
         # Only the sync goes to a thread: there, each statement would wait for the event loop to let go of the
@@ -169,3 +168,14 @@ class Journal:
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _payload_bytes(entries: Sequence[Entry], update: Changed | Unchanged) -> int:
+    """Return about how much there is to hash and to copy."""
+    size = len(update.state or b"") if isinstance(update, Changed) else 0
+    for entry in entries:
+        if isinstance(entry.input, str | bytes):
+            size += len(entry.input)
+        for reply in entry.replies:
+            size += len(reply.payload or b"")
+    return size
