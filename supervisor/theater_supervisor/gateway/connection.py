@@ -43,7 +43,7 @@ _RECEIVE_BYTES: Final = 16 * 1024
 _RECEIVE_MORE_BYTES: Final = 64 * 1024
 # Of a long message at one time. In smaller pieces those of several connections come in turns, all end at
 # about the same time, and then nothing is read while all are committed.
-_RECEIVE_MOST_BYTES: Final = 1024 * 1024
+_RECEIVE_MOST_BYTES: Final = 256 * 1024
 # In messages that came the short way; any other event takes about as long as eight of them.
 _WORK_PER_TURN: Final = 64
 _LONG_WAY: Final = 8
@@ -199,6 +199,7 @@ class Connection:
                 if data:
                     self._heard = True
                     self.traffic.bytes_in += len(data)
+                    self._intake.chunk_bytes = len(data)
                     if not await self._handle_events(data):
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight

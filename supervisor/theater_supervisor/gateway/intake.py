@@ -24,7 +24,7 @@ class Intake:
     """The way from one connection's frames to its actor, in order.
 
     `start` runs a function as a task of the connection. `is_listening` is false while the client is not read
-    from for reasons of ours.
+    from for reasons of ours. `chunk_bytes` is how much the connection has read and is going through.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Intake:
     ) -> None:
         self.connection = 0
         self.is_listening = True
+        self.chunk_bytes = 0
         self._service = service
         self._budget = budget
         self._traffic = traffic
@@ -96,9 +97,11 @@ class Intake:
 
     async def _stop_listening(self) -> None:
         self.is_listening = False
+        self._count()
         while self._holds_enough:
             await self._inbox_changed.wait()
         self.is_listening = True
+        self._count()
 
     async def _slow_down(self, rate: RateLimiter) -> None:
         try:
@@ -131,12 +134,14 @@ class Intake:
         return self._inbox.is_full or (len(self._inbox) > 0 and self._budget.is_tight)
 
     def _count(self) -> None:
-        self._budget.note(self._give_up, self._inbox.held_bytes + self._assembler.held_bytes)
+        held_bytes = self._inbox.held_bytes + self._assembler.held_bytes
+        # Who waits here keeps what it has read and is in the middle of.
+        self._budget.note(self._give_up, held_bytes if self.is_listening else held_bytes + self.chunk_bytes)
 
     def _forget(self) -> None:
         self._inbox.clear()
         self._assembler.clear()
-        self._count()
+        self._budget.note(self._give_up, 0)
 
     def _give_up(self) -> None:
         """Close, since all connections together hold too much of what they received and this one most."""
