@@ -199,7 +199,7 @@ class Connection:
                 if data:
                     self._heard = True
                     self.traffic.bytes_in += len(data)
-                    self._intake.chunk_bytes = len(data)
+                    self._intake.chunk_bytes = len(data) if len(data) > _RECEIVE_MORE_BYTES else 0
                     if not await self._handle_events(data):
                         return
                 more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight

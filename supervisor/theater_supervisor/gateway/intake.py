@@ -24,7 +24,8 @@ class Intake:
     """The way from one connection's frames to its actor, in order.
 
     `start` runs a function as a task of the connection. `is_listening` is false while the client is not read
-    from for reasons of ours. `chunk_bytes` is how much the connection has read and is going through.
+    from for reasons of ours. `chunk_bytes` is how much the connection has read and is going through, if that
+    is much.
     """
 
     def __init__(
