@@ -99,6 +99,7 @@ def test_mutated_frames_are_refused_or_frames(seed: int) -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(1800)
 @EXAMPLES
 @given(st.binary(max_size=300))
 def test_any_octets_are_refused_or_results(body: bytes) -> None:
@@ -115,6 +116,7 @@ ITEMS = st.recursive(
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(1800)
 @EXAMPLES
 @given(st.sampled_from([16, 17]), st.lists(ITEMS, max_size=8))
 def test_any_items_are_refused_or_results(tag: int, fields: list[object]) -> None:
