@@ -131,6 +131,7 @@ class Outbound:
         self._queued: list[bytes] = []
         self.held_bytes = 0
         self._under_way_bytes = 0
+        self._rest = b""
         self._finished = False
         self._wake = trio.Event()
         # TLS has bytes of its own to write; a plain socket's descriptor is written to without further ado.
@@ -153,7 +154,7 @@ class Outbound:
         """
         if self._queued and self._fd is not None and not self._under_way_bytes:
             self._write_now(self._fd)
-        if self._queued:
+        if self._queued or self._rest:
             self._wake.set()
 
     def flush_soon(self) -> None:
@@ -167,9 +168,11 @@ class Outbound:
         except OSError:  # it is full, or broken: for the task to find out
             written = 0
         self._release(written)
-        self._under_way_bytes = 0
-        if written < len(data):
-            self._queued.insert(0, data[written:])
+        # The rest of a frame that has begun must follow it, whatever is discarded; else nothing is under way.
+        self._rest = data[written:] if written else b""
+        self._under_way_bytes = len(self._rest)
+        if not written:
+            self._queued.insert(0, data)
 
     @property
     def discardable_bytes(self) -> int:
@@ -193,6 +196,7 @@ class Outbound:
         """Let go of everything: nothing will be written any more."""
         self._budget.leave(self)
         self._queued.clear()
+        self._rest = b""
         self.held_bytes = 0
         self._finished = True
 
@@ -203,7 +207,7 @@ class Outbound:
         trio.BrokenResourceError when it is gone.
         """
         while True:
-            while self._queued:
+            while self._rest or self._queued:
                 await self._write(self._take())
             if self._finished:
                 return
@@ -215,6 +219,9 @@ class Outbound:
         self.held_bytes += len(data)
 
     def _take(self) -> bytes:
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
         count = len(self._queued) if self.held_bytes <= _WRITE_BYTES else self._count_for_one_write()
         data = self._queued[0] if count == 1 else b"".join(self._queued[:count])
         del self._queued[:count]

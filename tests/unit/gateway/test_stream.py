@@ -66,6 +66,30 @@ def test_what_the_socket_does_not_take_is_left_to_the_task_in_order() -> None:
     with_outbound(scenario)
 
 
+def test_what_has_begun_is_ended_before_the_last_bytes() -> None:
+    """Discarding what waits never cuts off a frame of which a part is written."""
+
+    async def scenario(outbound: Outbound, peer: trio.SocketStream, budget: SendBudget) -> None:
+        pieces = [bytes([number]) * 60_001 for number in range(40)]
+        for piece in pieces:
+            outbound.push(piece)
+            outbound.flush()
+        assert outbound.discardable_bytes < outbound.held_bytes, "a part of a piece is to be written"
+        outbound.finish(b"end", discard=True)
+        received = bytearray()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbound.write_all)
+            while not received.endswith(b"end"):
+                received += await receive(peer, MIB)
+        whole = received.removesuffix(b"end")
+        assert whole
+        assert len(whole) < len(b"".join(pieces))
+        assert whole == b"".join(pieces[: len(whole) // 60_001])
+        assert outbound.held_bytes == budget.held_bytes == 0
+
+    with_outbound(scenario)
+
+
 def test_a_flush_to_a_peer_that_has_gone_leaves_it_to_the_task_to_say() -> None:
     """Flush never raises; the task does."""
 
