@@ -219,10 +219,8 @@ class Incarnation:
             self._bell.ring()
         elif frames := self._window.take():
             self._expect_answer()
-            # Once the worker has gone, its last results and its exit say what becomes of them.
-            with contextlib.suppress(OSError):
-                if not self._link.post(frames):
-                    self._bell.ring()
+            if not self._link.post(frames):
+                self._bell.ring()
 
     async def _feed(self, link: Link) -> None:
         while await link.drain():

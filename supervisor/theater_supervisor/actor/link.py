@@ -32,21 +32,16 @@ class Link:
 
     async def send(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames at one go; False when the worker has gone. Waits only while the pipe is full."""
-        try:
-            if self.post(frames):
-                return True
-            return await self.drain()
-        except OSError:
-            return False
+        return self.post(frames) or await self.drain()
 
     def post(self, frames: Sequence[ToWorker]) -> bool:
-        """Write the frames as far as the pipe takes them now; False when the rest is left for `drain`.
-
-        Raises OSError when the worker has gone.
-        """
+        """Write the frames as far as the pipe takes them now; False when some are left for `drain`."""
         data = b"".join(map(framing.encode_frame, to_batch_items(frames)))
         self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
-        self._write_some()
+        try:
+            self._write_some()
+        except OSError:  # it is full, or broken: for drain to find out
+            return False
         return not self._unsent
 
     async def drain(self) -> bool:
@@ -54,7 +49,8 @@ class Link:
         try:
             while self._unsent:
                 await trio.lowlevel.wait_writable(self._send_stream.fileno())
-                self._write_some()
+                with contextlib.suppress(BlockingIOError):  # readiness is a hint
+                    self._write_some()
         except (trio.ClosedResourceError, OSError):
             return False
         return True
@@ -77,5 +73,4 @@ class Link:
             return b""
 
     def _write_some(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._unsent = self._unsent[os.write(self._send_stream.fileno(), self._unsent) :]
+        self._unsent = self._unsent[os.write(self._send_stream.fileno(), self._unsent) :]
