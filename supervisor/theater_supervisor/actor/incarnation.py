@@ -212,8 +212,8 @@ class Incarnation:
     def feed(self) -> None:
         """Give the worker what waits: at once when it has nothing in hand, else with whatever else comes.
 
-        A worker that is idle gets an event from the turn of its connection, 40 µs before the feeding task would
-        have its own; while it is busy, its next batch is put together meanwhile.
+        An idle worker gets an event from the turn of its connection, 40 µs before the feeding task would have
+        its own; while it is busy, its next batch is put together meanwhile.
         """
         if self._link is None or self._window.in_flight or self._stopping != "no":
             self._bell.ring()

@@ -10,7 +10,7 @@ from theater_supervisor.actor.patience import Patience
 
 
 def ends_at_s(steps: list[tuple[float, float]]) -> float:
-    """Return when the patience ends, infinity for never, with each step's second number given at its first."""
+    """Return when the patience ends that gets each step's second time at its first; infinity for never."""
 
     async def main() -> float:
         patience = Patience()
