@@ -59,6 +59,7 @@ class _File(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:
         self._disk.sync(self._path)
+        self._disk.sync_name(self._path)
 
     def excepthook(self, *error: object) -> bool:
         """Keep quiet about the failures that SQLite handles itself."""
@@ -114,6 +115,9 @@ class Disk:
 
     def sync(self, path: Path) -> None:
         """Take a sync."""
+
+    def sync_name(self, path: Path) -> None:
+        """Take note that SQLite synced a file, and so perhaps its directory."""
 
     def delete(self, path: Path, syncdir: bool, go: Callable[[], None]) -> None:
         """Take a deletion; `go` does it."""
@@ -318,10 +322,14 @@ class RecordingDisk(Disk):
             self.errno = errno.EIO
             raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
         self._live[path.name].sync()
+        self._step()
+
+    def sync_name(self, path: Path) -> None:
+        """Take note that SQLite synced a file: the directory too, the first time that it is a log."""
         if path.name in self._logs:
             self._logs.discard(path.name)
             self._sync_directory()
-        self._step()
+            self._step()
 
     def delete(self, path: Path, syncdir: bool, go: Callable[[], None]) -> None:
         """Take a deletion; `go` does it."""
