@@ -11,8 +11,8 @@ import trio
 class Patience:
     """Cancels `scope` when the time given last has come; `run` it in a task.
 
-    trio's clock is set only when it is to ring earlier than it is set for, or when it has rung too early: to set
-    it three times for each message took 3 % of one alone.
+    trio's clock is set only when it is to ring earlier than it is set for, or when it has rung too early:
+    setting it three times for each message took 3 % of one alone.
     """
 
     def __init__(self) -> None:

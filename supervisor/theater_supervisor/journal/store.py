@@ -137,13 +137,14 @@ class Journal:
         begun_s = time.monotonic()
         after = self._database.stage(entries, state)
         on_loop = self._pace.allows(len(entries), begun_s)
-        with trio.CancelScope(shield=True):  # what is staged has begun
-            if not on_loop:
-                took_s = await self._run(partial(_timed, partial(self._database.finish, after)))
-            elif len(entries) > _LONE_ENTRIES and self._database.can_sync_meanwhile():
-                took_s = await self._finish_meanwhile(after)
-            else:
-                took_s = _timed(partial(self._database.finish, after))
+        if on_loop and (len(entries) <= _LONE_ENTRIES or not self._database.can_sync_meanwhile()):
+            took_s = _timed(partial(self._database.finish, after))
+        else:
+            with trio.CancelScope(shield=True):  # what is staged has begun
+                if on_loop:
+                    took_s = await self._finish_meanwhile(after)
+                else:
+                    took_s = await self._run(partial(_timed, partial(self._database.finish, after)))
         self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:
