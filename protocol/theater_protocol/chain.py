@@ -80,7 +80,7 @@ def encode(transition: Transition) -> bytes:
     Deterministic CBOR (RFC 8949, 4.2.1). Raises LocalProtocolError for what decode would refuse.
     """
     seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = transition
-    inputs = _input_item(given) if isinstance(given, Genesis | Instance) else given
+    inputs = _input_item(given) if isinstance(given, (Genesis, Instance)) else given
     pairs = [[*reply] for reply in replies]
     item = [FORMAT, seq, prev, at_us, kind, connection, inputs, outcome, pairs, state_hash]
     try:

@@ -73,9 +73,7 @@ class Member:
     async def change(self, configured: Configured) -> None:
         """Be as `configured` from now on; clients stay. What it needs has been kept."""
         manifest = configured.manifest
-        # A journal that fails is recovered by its actor, and is as it should be then.
-        with contextlib.suppress(JournalFailed):
-            await self.journal.change(manifest.journal.durability, _retention(manifest))
+        await self.journal.change(manifest.journal.durability, _retention(manifest))
         self.configured = configured
         self.log.configure(manifest.log)
         self.actor.change(_spec(configured, self._cgroup))

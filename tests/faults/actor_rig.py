@@ -14,10 +14,12 @@ from pathlib import Path
 import trio
 
 from tests.components import build
+from tests.faults.disk import Disk
 from theater_protocol.messages import Limits, Reply
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.spec import ActorSpec
+from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.store import Journal
 
 PATIENCE_S = 30.0
@@ -69,7 +71,7 @@ def compiled(component: str) -> ActorSpec:
     return ActorSpec(component, verdict["compiled_path"], digest, Limits(5_000_000, 1 << 28))
 
 
-async def open_journal(directory: Path, spec: ActorSpec, vfs: str | None = None) -> Journal:
+async def open_journal(directory: Path, spec: ActorSpec, disk: Disk | None = None) -> Journal:
     """Open the actor's journal in `directory`."""
     return await Journal.open(
         directory / "journal.db",
@@ -77,7 +79,8 @@ async def open_journal(directory: Path, spec: ActorSpec, vfs: str | None = None)
         component_sha256=spec.component_sha256,
         initial_state=None,
         durability="power-loss",
-        vfs=vfs,
+        vfs=disk.vfs if disk else None,
+        log_file=disk.log_file if disk else LogFile,
     )
 
 
@@ -87,12 +90,12 @@ async def running_actor(
     spec: ActorSpec,
     *,
     command: Sequence[str] | None = None,
-    vfs: str | None = None,
+    disk: Disk | None = None,
     starts: trio.CapacityLimiter | None = None,
 ) -> AsyncIterator[Actor]:
     """Run an actor until the block ends, then stop it gracefully."""
     spec = spec if command is None else replace(spec, command=command)
-    journal = await open_journal(directory, spec, vfs)
+    journal = await open_journal(directory, spec, disk)
     log = ActorLog(directory / "actor.log", spec.name, debug=False, echo=None)
     actor = Actor(spec, journal, log, starts)
     try:

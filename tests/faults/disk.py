@@ -1,10 +1,12 @@
 """Two disks beneath SQLite: one that fails when told to, one that remembers what a power loss could leave.
 
-Both are VFSs over real files, so the journal runs the library it ships with. Syncs are not passed on: what is
-durable is decided here, and the tests stay fast.
+Both are VFSs over real files, so the journal runs the library it ships with; what the journal itself does to
+the log goes through them too. Syncs are not passed on: what is durable is decided here, and the tests stay
+fast.
 """
 
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,6 +14,9 @@ from pathlib import Path
 from random import Random
 
 import apsw
+import trio
+
+from theater_supervisor.journal.log_file import LogFile
 
 SECTOR_BYTES = 512
 _NAMES = count()
@@ -20,7 +25,7 @@ _NAMES = count()
 class _Files(apsw.VFS):
     """A VFS whose files report to `disk`."""
 
-    def __init__(self, disk: "_Disk") -> None:
+    def __init__(self, disk: "Disk") -> None:
         self._disk = disk
         super().__init__(disk.vfs, "unix")
 
@@ -41,7 +46,7 @@ class _Files(apsw.VFS):
 
 
 class _File(apsw.VFSFile):
-    def __init__(self, disk: "_Disk", name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+    def __init__(self, disk: "Disk", name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         self._disk, self._path = disk, Path(path or "temporary")
         super().__init__("unix", name, flags)
@@ -54,19 +59,48 @@ class _File(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:
         self._disk.sync(self._path)
+        self._disk.sync_name(self._path)
 
     def excepthook(self, *error: object) -> bool:
         """Keep quiet about the failures that SQLite handles itself."""
         return True
 
 
-class _Disk:
+class _Log(LogFile):
+    """The journal's own way to the log, on a disk of these."""
+
+    def __init__(self, disk: "Disk", database: Path) -> None:
+        self._disk = disk
+        super().__init__(database)
+
+    def sync(self) -> None:
+        try:
+            self._disk.sync(self.path)
+        except apsw.Error as exc:
+            raise OSError(self._disk.errno, os.strerror(self._disk.errno)) from exc
+
+    def can_sync_meanwhile(self) -> bool:
+        return True
+
+    async def sync_meanwhile(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.sync()
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.write(self.path, data, offset, super().write)
+
+
+class Disk:
     """Passes everything through; a disk overrides what it does otherwise."""
 
     def __init__(self) -> None:
         self.vfs = f"disk-{next(_NAMES)}"
         self.errno = 0  # what the system says about the last failure
         self._files = _Files(self)
+
+    def log_file(self, database: Path) -> LogFile:
+        """Return the log of a database on this disk."""
+        return _Log(self, database)
 
     def opening(self, path: Path, flags: int) -> None:
         """Take note of a file about to be opened."""
@@ -82,6 +116,9 @@ class _Disk:
     def sync(self, path: Path) -> None:
         """Take a sync."""
 
+    def sync_name(self, path: Path) -> None:
+        """Take note that SQLite synced a file, and so perhaps its directory."""
+
     def delete(self, path: Path, syncdir: bool, go: Callable[[], None]) -> None:
         """Take a deletion; `go` does it."""
         go()
@@ -95,7 +132,7 @@ _FAULTS = {
 CAUSES = {"EIO": "I/O error", "ENOSPC": "disk full", "EROFS": "read-only"}
 
 
-class FailingDisk(_Disk):
+class FailingDisk(Disk):
     """Fails the n-th write, truncation, deletion or sync after `fail_at`: only that one, or all from it on.
 
     A failing write leaves its first half behind. `failures` counts what failed, `error` is set while
@@ -158,10 +195,14 @@ class FailingDisk(_Disk):
 
 @dataclass(slots=True)
 class _Inode:
-    """A file's bytes: the durable ones, and every version of size and sectors since they were synced."""
+    """A file's bytes: the durable ones, and every version of size and sectors since they were synced.
+
+    `lost` are the durable bytes of sectors that count as clean and are not.
+    """
 
     durable: bytes = b""
     current: bytearray = field(default_factory=bytearray)
+    lost: dict[int, bytes] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     sectors: dict[int, list[bytes]] = field(default_factory=dict)
 
@@ -180,8 +221,22 @@ class _Inode:
         self.sizes.append(size)
 
     def sync(self) -> None:
-        self.durable = bytes(self.current)
+        durable = bytearray(self.current)
+        for sector, before in self.lost.items():
+            if sector not in self.sectors:
+                start = sector * SECTOR_BYTES
+                durable[start : start + SECTOR_BYTES] = before[: len(durable) - start]
+        for sector in self.sectors:
+            self.lost.pop(sector, None)
+        self.durable = bytes(durable)
         self.sizes.clear()
+        self.sectors.clear()
+
+    def forget(self) -> None:
+        for sector in self.sectors:
+            start = sector * SECTOR_BYTES
+            before = self.durable[start : start + SECTOR_BYTES].ljust(SECTOR_BYTES, b"\0")
+            self.lost.setdefault(sector, before)
         self.sectors.clear()
 
     def survivor(self, random: Random) -> bytes:
@@ -212,11 +267,12 @@ class Moment:
             (directory / name).write_bytes(inode.survivor(random))
 
 
-class RecordingDisk(_Disk):
+class RecordingDisk(Disk):
     """Remembers every write since the last sync; calls `at_each` between any two operations.
 
     A name is durable once its directory was synced: by the first sync of a log or rollback journal after it
-    was created (SQLite syncs the directory then), or by a deletion that asks for it.
+    was created (SQLite syncs the directory then), or by a deletion that asks for it. While `forgetful`, syncs
+    fail as Linux has it: what was to be synced counts as clean from then on, and is not on disk.
     """
 
     def __init__(self, at_each: Callable[[Moment], None]) -> None:
@@ -227,6 +283,7 @@ class RecordingDisk(_Disk):
         self._durable: dict[str, _Inode] = {}
         self._unsynced_names: list[tuple[str, _Inode | None]] = []
         self._logs: set[str] = set()
+        self.forgetful = False
 
     def names(self, random: Random) -> dict[str, _Inode]:
         """Draw which creations and deletions survive that no sync of the directory made durable."""
@@ -260,11 +317,19 @@ class RecordingDisk(_Disk):
 
     def sync(self, path: Path) -> None:
         """Take a sync."""
+        if self.forgetful:
+            self._live[path.name].forget()
+            self.errno = errno.EIO
+            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
         self._live[path.name].sync()
+        self._step()
+
+    def sync_name(self, path: Path) -> None:
+        """Take note that SQLite synced a file: the directory too, the first time that it is a log."""
         if path.name in self._logs:
             self._logs.discard(path.name)
             self._sync_directory()
-        self._step()
+            self._step()
 
     def delete(self, path: Path, syncdir: bool, go: Callable[[], None]) -> None:
         """Take a deletion; `go` does it."""

@@ -69,7 +69,7 @@ def test_no_reply_leaves_before_it_is_durable(tmp_path: Path, error: str) -> Non
 
     async def one_run(directory: Path, nth: int) -> bool:
         disk = FailingDisk()
-        async with running_actor(directory, compiled("counter"), vfs=disk.vfs) as actor:
+        async with running_actor(directory, compiled("counter"), disk=disk) as actor:
             first, second = Remembering(), Remembering()
             await actor.wait_ready()
             disk.fail_at(nth, error, lasting=True)
@@ -111,7 +111,7 @@ def test_other_actors_run_on(tmp_path: Path) -> None:
         spec = compiled("counter")
         async with (
             running_actor(sound_home, spec) as sound,
-            running_actor(broken_home, spec, vfs=disk.vfs) as broken,
+            running_actor(broken_home, spec, disk=disk) as broken,
         ):
             disk.fail_at(1, "ENOSPC", lasting=True)
             assert not await talk(broken, Remembering())

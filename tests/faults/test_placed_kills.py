@@ -1,18 +1,20 @@
 """Workers that die at a chosen step, and deliveries that kill: redelivery, order, quarantine."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.faults.actor_rig import Remembering, compiled, running_actor
+from tests.faults.actor_rig import PATIENCE_S, Remembering, compiled, running_actor
 from tests.faults.dying_worker import STEPS
 from theater_protocol.chain import Transition, decode
 from theater_supervisor.journal.reader import read
 from theater_supervisor.journal.verify import verify
 
 DYING_WORKER = Path(__file__).with_name("dying_worker.py")
+SMALL_WORKER = Path(__file__).parents[1] / "integration" / "small_worker.py"
 MESSAGES = 20
 
 
@@ -22,6 +24,16 @@ def dying(step: str, directory: Path, deaths: int) -> tuple[str, ...]:
     for charge in charges:
         charge.touch()
     return (sys.executable, str(DYING_WORKER), step, *map(str, charges))
+
+
+def ends_meanwhile(pid: int) -> bool:
+    """Whether a child ends while this thread does nothing else; nobody reaps it yet."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_s:
+        if ") Z " in Path(f"/proc/{pid}/stat").read_text():
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def transitions(directory: Path) -> list[Transition]:
@@ -52,6 +64,31 @@ def test_a_death_at_any_step_is_not_noticed(tmp_path: Path, step: str, deaths: i
     texts = [transition for transition in transitions(tmp_path) if transition.kind == "text"]
     assert [transition.input for transition in texts] == [f"m{number}" for number in range(MESSAGES)]
     assert [transition.kind for transition in transitions(tmp_path)].count("close") == 1
+
+
+def test_an_idle_worker_dies_on_an_event_before_the_event_loop_goes_on(tmp_path: Path) -> None:
+    """It gets an event from its connection's own turn; that it dies of it within that turn loses nothing."""
+
+    async def main() -> None:
+        client = Remembering()
+        charge = tmp_path / "charge"
+        charge.touch()
+        command = (sys.executable, str(SMALL_WORKER), "SIGKILL", str(charge))
+        async with running_actor(tmp_path, compiled("counter"), command=command) as actor:
+            connection = actor.connect(client)
+            await actor.answered(connection)
+            pid = actor.worker_pid
+            assert pid is not None
+            actor.receive(connection, "text", "first")
+            actor.receive(connection, "text", "behind it")
+            assert ends_meanwhile(pid)
+            assert await client.has(2) == ["first", "behind it"]
+            assert actor.incarnation == 2
+            actor.disconnect(connection)
+
+    trio.run(main)
+    texts = [transition.input for transition in transitions(tmp_path) if transition.kind == "text"]
+    assert texts == ["first", "behind it"]
 
 
 def test_a_delivery_that_three_workers_die_on_is_quarantined(tmp_path: Path) -> None:

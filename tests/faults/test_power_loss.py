@@ -10,6 +10,7 @@ import pytest
 from tests.faults.counts import repeats
 from tests.faults.disk import Moment, RecordingDisk
 from tests.unit.journal.model import Model, Script, begin
+from theater_supervisor.journal.errors import JournalFailed
 from theater_supervisor.journal.retention import Retention
 from theater_supervisor.journal.schema import Durability
 from theater_supervisor.journal.verify import verify
@@ -33,7 +34,7 @@ class _Run:
     def play(self) -> None:
         script = Script(7, state_bytes=STATE_BYTES)
         self.models = [Model()]
-        database = begin(self.path, durability=self._durability, retention=RETENTION, vfs=self._disk.vfs)
+        database = begin(self.path, durability=self._durability, retention=RETENTION, disk=self._disk)
         self.acknowledged = 0
         for number, batch in enumerate(script.batches(self.models[0], BATCHES), 1):
             self.models.append(batch.after)
@@ -41,9 +42,7 @@ class _Run:
             self.acknowledged = number
             if number % 50 == 0:
                 database.close()
-                database = begin(
-                    self.path, durability=self._durability, retention=RETENTION, vfs=self._disk.vfs
-                )
+                database = begin(self.path, durability=self._durability, retention=RETENTION, disk=self._disk)
         database.close()
 
 
@@ -111,3 +110,32 @@ def test_a_power_loss_takes_nothing_that_was_acknowledged(tmp_path: Path) -> Non
 def test_durability_process_crash_may_lose_the_last_commits_but_no_part_of_one(tmp_path: Path) -> None:
     """With durability process-crash a power loss takes whole commits off the end, which this disk shows."""
     assert any(_lost_per_crash(tmp_path, "process-crash"))
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_failed_sync_leaves_no_gap_behind(tmp_path: Path, failures: int) -> None:
+    """The kernel forgets what it could not write; recovery writes it again, else later commits were lost."""
+    moments: list[Moment] = []
+    disk = RecordingDisk(moments.append)
+    script, model = Script(5), Model()
+    database = begin(tmp_path / "journal.db", disk=disk)
+    for batch in script.batches(model, 5):
+        database.commit(batch.entries, batch.update)
+        model = batch.after
+    disk.forgetful = True
+    failed = script.batch(model)
+    with pytest.raises(JournalFailed, match="EIO"):
+        database.commit(failed.entries, failed.update)
+    for _ in range(1, failures):
+        with pytest.raises(JournalFailed, match="EIO"):
+            database.recover()
+    disk.forgetful = False
+    database.recover()
+    model = Model.of(database.contents)
+    assert model == failed.after
+    for batch in script.batches(model, 5):
+        database.commit(batch.entries, batch.update)
+        model = batch.after
+    for seed in range(20):
+        assert _survivor(tmp_path / "crashed", moments[-1], Random(seed)) == model
+    database.close()

@@ -23,7 +23,7 @@ DISK = FailingDisk()  # never told to fail: a disk that does not sync is fast
 
 
 def _journal(path: Path, seed: int, retention: Retention = KEEP_ALL) -> None:
-    database = begin(path, retention=retention, vfs=DISK.vfs)
+    database = begin(path, retention=retention, disk=DISK)
     run(database, Script(seed), Random(seed).randint(1, 25))
     database.close()
 
@@ -286,12 +286,12 @@ def test_clean_journals_raise_no_alarm(tmp_path: Path) -> None:
 def test_a_cut_tail_shows_against_a_noted_head(tmp_path: Path) -> None:
     """A tail that was cut off with all else put right is seen only against a head noted before."""
     path = tmp_path / "journal.db"
-    database = begin(path, vfs=DISK.vfs)
+    database = begin(path, disk=DISK)
     run(database, Script(3), 5)
     earlier = database.contents
     database.close()
     copy = path.read_bytes()
-    database = begin(path, vfs=DISK.vfs)
+    database = begin(path, disk=DISK)
     run(database, Script(4), 5)
     noted = database.contents.head.hash
     database.close()

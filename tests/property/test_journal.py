@@ -29,7 +29,7 @@ class JournalCourse(RuleBasedStateMachine):
         super().__init__()
         self._directory = Path(tempfile.mkdtemp())
         self._disk = FailingDisk()
-        self._journal = begin(self._directory / "0" / "journal.db", vfs=self._disk.vfs)
+        self._journal = begin(self._directory / "0" / "journal.db", disk=self._disk)
         self._model = Model()
         self._in_doubt: Model | None = None  # what a failed batch would have made of the model
         self._copies = 0
@@ -100,7 +100,7 @@ class JournalCourse(RuleBasedStateMachine):
         self._open(copy / "journal.db", retention)
 
     def _open(self, path: Path, retention: Retention) -> None:
-        self._journal = begin(path, retention=retention, vfs=self._disk.vfs)
+        self._journal = begin(path, retention=retention, disk=self._disk)
         self._settle()
 
     def _settle(self) -> None:

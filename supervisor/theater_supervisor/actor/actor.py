@@ -285,8 +285,9 @@ class Actor:
         self.commits.observe(trio.current_time() - began_s)
         self._boundary = None
         self._state_hash = results[-1].state_hash
-        self._settle(deliveries)
+        self._settle(len(deliveries))
         self._gate.release(self._number, batch, self._now_us())
+        self._let_go_on(deliveries)
         if deliveries[0].kind == "init" and results[0].outcome != "ok":
             raise InitError(results[0].detail)
 
@@ -300,17 +301,22 @@ class Actor:
         except JournalFailed as exc:
             await self._recover_journal(exc)
             return
-        self._settle([deliver])
+        self._settle(1)
+        self._let_go_on([deliver])
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         detail = f"{self._spec.window.deaths} workers in a row died on it"
         self._gate.fail(self._number, deliver, "poison", detail)
 
-    def _settle(self, deliveries: Sequence[Deliver]) -> None:
-        count = len(deliveries)
+    def _settle(self, count: int) -> None:
+        """Take the oldest deliveries from the window; the worker gets what waits behind them."""
         self._window.settle(count)
-        self._bell.ring()
+        if self._worker:
+            self._worker.feed()
+
+    def _let_go_on(self, deliveries: Sequence[Deliver]) -> None:
+        """Wake who waited for these to be settled."""
         # As many as there are places, longest waiting first; all when no delivery is left to wake them later.
-        self._clients.wake(count if len(self._window) else None)
+        self._clients.wake(len(deliveries) if len(self._window) else None)
         self._clients.settled(deliver.connection for deliver in deliveries)
 
     # The journal's failures.
@@ -353,7 +359,8 @@ class Actor:
 
     def _offer(self, connection: int, kind: EventKind, payload: Payload) -> None:
         self._window.offer(connection, kind, self._now_us(), payload)
-        self._bell.ring()
+        if self._worker:
+            self._worker.feed()
 
     def _now_us(self) -> int:
         """Unix time that never goes back, so that an actor's clock does not either."""

@@ -5,6 +5,7 @@ writes the descriptors itself: trio's own streams yield to the scheduler before 
 of a message's time.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -27,18 +28,31 @@ class Link:
         self._send_stream = send_stream
         self._receive_stream = receive_stream
         self._decoder = framing.FrameDecoder(limits.max_frame_bytes, limits.max_frame_items)
+        self._unsent = memoryview(b"")
 
     async def send(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames at one go; False when the worker has gone. Waits only while the pipe is full."""
-        unsent = memoryview(b"".join(map(framing.encode_frame, to_batch_items(frames))))
-        fd = self._send_stream.fileno()
-        while unsent:
-            try:
-                unsent = unsent[_write_some(fd, unsent) :]
-                if unsent:
-                    await trio.lowlevel.wait_writable(fd)
-            except (trio.ClosedResourceError, OSError):
-                return False
+        return self.post(frames) or await self.drain()
+
+    def post(self, frames: Sequence[ToWorker]) -> bool:
+        """Write the frames as far as the pipe takes them now; False when some are left for `drain`."""
+        data = b"".join(map(framing.encode_frame, to_batch_items(frames)))
+        self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
+        try:
+            self._write_some()
+        except OSError:  # it is full, or broken: for drain to find out
+            return False
+        return not self._unsent
+
+    async def drain(self) -> bool:
+        """Write what is left as the pipe takes it; False when the worker has gone."""
+        try:
+            while self._unsent:
+                await trio.lowlevel.wait_writable(self._send_stream.fileno())
+                with contextlib.suppress(BlockingIOError):  # readiness is a hint
+                    self._write_some()
+        except (trio.ClosedResourceError, OSError):
+            return False
         return True
 
     async def receive(self) -> list[FromWorker]:
@@ -58,9 +72,5 @@ class Link:
         except (trio.ClosedResourceError, OSError):
             return b""
 
-
-def _write_some(fd: int, data: memoryview) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:
-        return 0
+    def _write_some(self) -> None:
+        self._unsent = self._unsent[os.write(self._send_stream.fileno(), self._unsent) :]

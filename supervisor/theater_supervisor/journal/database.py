@@ -3,7 +3,7 @@
 Runs in whatever thread calls it, one call at a time; store.py is its async face. Knows no trio and no clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,18 @@ import apsw
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
 from theater_supervisor.journal.contents import Contents, Entry, Origin, link
-from theater_supervisor.journal.errors import JournalFailed, JournalRefused, failure
+from theater_supervisor.journal.errors import JournalFailed, JournalRefused, failure, system_failure
+from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.retention import KEEP_ALL, Retention, prune
 from theater_supervisor.journal.tables import damaged, load, write_batch, write_origin
 
 
 class Database:
     """A journal's open file and, in `contents`, what is in it.
+
+    A commit is staged, written to SQLite's write-ahead log, and synced there if `durability` says so. SQLite
+    itself syncs only when the log begins anew and around copying it into the database; so the sync that a
+    commit waits for is ours, and need not hold up the caller.
 
     After a JournalFailed only `recover` and `close` may be called; `contents` stays what was acknowledged.
     """
@@ -32,8 +37,10 @@ class Database:
         durability: schema.Durability = "power-loss",
         retention: Retention = KEEP_ALL,
         vfs: str | None = None,
+        log_file: Callable[[Path], LogFile] = LogFile,
     ) -> None:
         self.path = path
+        self.log = log_file(path)
         self._durability = durability
         self._retention = retention
         self._vfs = vfs
@@ -61,6 +68,7 @@ class Database:
                 connection.execute("COMMIT")
             self.contents = load(connection, self.path, self._actor)
             connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
+            schema.sync_at_checkpoints(connection)
         except (apsw.CorruptError, apsw.NotADBError) as exc:
             self.close()
             raise damaged(self.path, str(exc)) from exc
@@ -97,12 +105,38 @@ class Database:
             raise self._abandon(exc, "writing") from exc
 
     def finish(self, after: Contents) -> None:
-        """Make what was staged durable: here is where the disk is waited for. Raises JournalFailed."""
+        """Write what was staged, sync it and acknowledge it. Raises JournalFailed."""
+        self.write()
+        if self._syncs_commits:
+            try:
+                self.log.sync()
+            except OSError as exc:
+                raise self.sync_failed(exc) from exc
+        self.acknowledge(after)
+
+    def can_sync_meanwhile(self) -> bool:
+        """Say whether `log.sync_meanwhile` is to come, and can, between `write` and `acknowledge`."""
+        return self._syncs_commits and self.log.can_sync_meanwhile()
+
+    @property
+    def _syncs_commits(self) -> bool:
+        return self._durability == "power-loss"
+
+    def write(self) -> None:
+        """Put what was staged into the log, in one piece. Raises JournalFailed."""
         try:
             self._usable().execute("COMMIT")
         except apsw.Error as exc:
             raise self._abandon(exc, "writing") from exc
+
+    def acknowledge(self, after: Contents) -> None:
+        """Take note that what was written is as durable as it has to be."""
         self.contents = after
+
+    def sync_failed(self, error: OSError) -> JournalFailed:
+        """Take note that it is not; return what to raise."""
+        self._failed = True
+        return system_failure(error, "syncing", self.log.path)
 
     def _usable(self) -> apsw.Connection:
         if self._connection is None or self._failed:
@@ -110,21 +144,22 @@ class Database:
         return self._connection
 
     def recover(self) -> None:
-        """Make what was acknowledged last the whole content again, on a fresh connection.
+        """Read again what is there, on a fresh connection, as after a crash.
 
-        A commit that failed while syncing may have left its frames in the write-ahead log. The open
-        connection knows that they do not count and overwrites them; a fresh one would take them for
-        committed. Raises JournalFailed while the cause persists.
+        A batch that was written, but whose sync failed, is in the log and may have been read: it stays. The
+        log is made durable first, for nothing behind a gap in it would count. Raises JournalFailed while the
+        cause persists.
         """
         self._failed = True
-        with suppress(apsw.Error):  # a stale descriptor never heals, a fresh connection may
-            if self._connection is not None:
-                _settle(self._connection)
         self.close()
         try:
+            self.log.rewrite()
             connection = self._connect(create=False)
-            _settle(connection)
+            _try_out(connection)
             self.contents = load(connection, self.path, self._actor)
+            schema.sync_at_checkpoints(connection)
+        except OSError as exc:
+            raise system_failure(exc, "rewriting", self.log.path) from exc
         except apsw.Error as exc:
             raise self._abandon(exc, "reopening") from exc
         except JournalRefused as exc:
@@ -133,23 +168,21 @@ class Database:
         self._failed = False
 
     def change(self, durability: schema.Durability, retention: Retention) -> None:
-        """Commit and retain like this from now on. Raises JournalFailed."""
+        """Commit and retain like this from now on."""
         self._durability, self._retention = durability, retention
-        if self._connection is not None and not self._failed:
-            try:
-                schema.set_durability(self._connection, durability)
-            except apsw.Error as exc:
-                raise self._abandon(exc, "changing") from exc
 
     def close(self) -> None:
         """Close the file. Never raises: what was acknowledged is in the file or its log already."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(apsw.Error):
+                # What is in the log of a failed journal has not been checked.
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self._failed)
                 connection.close()
+        self.log.close()
 
     def _connect(self, *, create: bool) -> apsw.Connection:
-        self._connection = schema.connect(self.path, self._durability, self._vfs, create=create)
+        self._connection = schema.connect(self.path, self._vfs, create=create)
         return self._connection
 
     def _keep(self, connection: apsw.Connection, after: Contents) -> Contents:
@@ -172,10 +205,8 @@ class Database:
         return failure(error, doing, self.path, errno)
 
 
-def _settle(connection: apsw.Connection) -> None:
-    """Commit something harmless where a failed commit may have left frames in the log."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
+def _try_out(connection: apsw.Connection) -> None:
+    """Commit something harmless."""
     connection.execute("BEGIN IMMEDIATE")
     connection.pragma("user_version", schema.SCHEMA_VERSION)
     connection.execute("COMMIT")

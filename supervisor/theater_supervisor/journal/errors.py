@@ -57,6 +57,15 @@ def failure(error: apsw.Error, doing: str, path: Path, errno_of_system: int = 0)
     return JournalFailed(f"{cause} ({code}{system}) {doing} {path}{detail}")
 
 
+def system_failure(error: OSError, doing: str, path: Path) -> JournalFailed:
+    """Say in words what failed outside of SQLite, e.g. `disk full (ENOSPC: No space left on device) …`."""
+    number = error.errno or 0
+    cause = _SYSTEM_CAUSES.get(number, "I/O error")
+    return JournalFailed(
+        f"{cause} ({errno.errorcode.get(number, 'OSError')}: {error.strerror}) {doing} {path}"
+    )
+
+
 def _code(error: apsw.Error) -> str:
     extended: int = getattr(error, "extendedresult", 0)
     plain: int = getattr(error, "result", 0)

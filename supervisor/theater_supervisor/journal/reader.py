@@ -72,6 +72,7 @@ class JournalReader:
 def read(path: Path, vfs: str | None = None) -> Iterator[JournalReader]:
     """Open a journal for reading; what the supervisor commits meanwhile is not seen.
 
+    The newest commit may be seen a moment before it is on disk, so before its replies leave.
     Raises JournalRefused for what is not a journal of this schema or is damaged, JournalFailed when it
     cannot be read; both name the file.
     """

@@ -21,10 +21,6 @@ BUSY_TIMEOUT_MS: Final = 5000
 PAGE_BYTES: Final = 8 * 1024
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # what a write-ahead log that grew behind a slow reader shrinks to
 
-# In WAL mode FULL syncs at every commit. NORMAL syncs only before the log is copied into the database, so a
-# power loss may take the last commits (never a part of one); the death of a process takes none.
-_SYNCHRONOUS: Final[dict[Durability, str]] = {"power-loss": "FULL", "process-crash": "NORMAL"}
-
 TABLES: Final = """
 CREATE TABLE chain (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE head (
@@ -44,20 +40,26 @@ CREATE TABLE quarantine (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB 
 """
 
 
-def connect(path: Path, durability: Durability, vfs: str | None, *, create: bool) -> apsw.Connection:
-    """Open the file for writing; nothing is written to it yet. Raises apsw.Error."""
+def connect(path: Path, vfs: str | None, *, create: bool) -> apsw.Connection:
+    """Open the file for writing; nothing is written to it yet. Every commit syncs. Raises apsw.Error."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(os.fspath(path), flags=flags, vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("page_size", PAGE_BYTES)
-    set_durability(connection, durability)
+    connection.pragma("synchronous", "FULL")
     connection.pragma("journal_size_limit", MAX_LOG_BYTES)
     return connection
 
 
-def set_durability(connection: apsw.Connection, durability: Durability) -> None:
-    """Sync from the next commit on as `durability` says. Raises apsw.Error."""
-    connection.pragma("synchronous", _SYNCHRONOUS[durability])
+def sync_at_checkpoints(connection: apsw.Connection) -> None:
+    """Sync only what keeps the file whole: for the rest of durability the caller cares. Raises apsw.Error.
+
+    In WAL mode NORMAL leaves out one sync that FULL makes: that of the log at the end of a commit (wal.c,
+    sqlite3WalFrames). Still synced are the log's first page when it begins anew, the log before it is copied
+    into the database, and the database after that. So a power loss may take the last commits, never a part of
+    one, and none that a sync of the log came after; the death of a process takes none.
+    """
+    connection.pragma("synchronous", "NORMAL")
 
 
 def is_new(connection: apsw.Connection, path: Path) -> bool:

@@ -16,6 +16,7 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
+from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.pace import QUICK_BYTES, Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.schema import Durability
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 _CLOSE_S: Final = 10.0
+# Who comes alone has nothing else to be done meanwhile, and waits 50 µs longer when the kernel is asked.
+_LONE_ENTRIES: Final = 2
 
 _T = TypeVar("_T")
 
@@ -61,6 +64,7 @@ class Journal:
         durability: Durability,
         retention: Retention = KEEP_ALL,
         vfs: str | None = None,
+        log_file: Callable[[Path], LogFile] = LogFile,
     ) -> "Journal":
         """Open the journal of `actor`, or begin it, with its genesis, when there is none.
 
@@ -69,7 +73,7 @@ class Journal:
         Raises JournalRefused for a file that is not this actor's journal or is damaged, leaving it as it is,
         and JournalFailed when the disk does not let it be read or written.
         """
-        journal = cls(Database(path, durability, retention, vfs))
+        journal = cls(Database(path, durability, retention, vfs, log_file))
         origin = Origin(actor, component_sha256, initial_state, time.time_ns() // 1000)
         await journal._run(partial(journal._database.open, origin))
         return journal
@@ -128,27 +132,32 @@ class Journal:
         if self._limiter.borrowed_tokens or _payload_bytes(entries, state) > QUICK_BYTES:
             await self._run(partial(self._database.commit, entries, state))
             return
-        # Only the sync goes to a thread: there, each statement would wait for the event loop to let go of the
-        # interpreter, which under load takes longer than all of them.
+        # A thread only waits for the disk: in it each statement would wait for the event loop to let go of
+        # the interpreter, which under load takes longer than all of them.
         begun_s = time.monotonic()
         after = self._database.stage(entries, state)
         on_loop = self._pace.allows(len(entries), begun_s)
-        finish = partial(self._timed_finish, after)
-        with trio.CancelScope(shield=True):  # what is staged has begun
-            took_s = finish() if on_loop else await self._run(finish)
+        if on_loop and (len(entries) <= _LONE_ENTRIES or not self._database.can_sync_meanwhile()):
+            took_s = _timed(partial(self._database.finish, after))
+        else:
+            with trio.CancelScope(shield=True):  # what is staged has begun
+                if on_loop:
+                    took_s = await self._finish_meanwhile(after)
+                else:
+                    took_s = await self._run(partial(_timed, partial(self._database.finish, after)))
         self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:
         """Reopen after a JournalFailed and read again what is committed; then the properties hold again.
 
-        As a rule a failed batch is gone. It is there, whole, only when the file had to be given up while the
-        batch's outcome was in doubt; so go on from `state`, `open_connections` and `next_connection`, never
-        from what was remembered. Raises JournalFailed while the cause persists; call it again later.
+        A failed batch is gone, or there as a whole: it is when it was written and only the sync failed. So go
+        on from `state`, `open_connections` and `next_connection`, never from what was remembered. Raises
+        JournalFailed while the cause persists; call it again later.
         """
         await self._run(self._database.recover)
 
     async def change(self, durability: Durability, retention: Retention) -> None:
-        """Commit and retain like this from the next commit on. Raises JournalFailed."""
+        """Commit and retain like this from the next commit on."""
         await self._run(partial(self._database.change, durability, retention))
 
     async def aclose(self) -> None:
@@ -161,13 +170,27 @@ class Journal:
     def _contents(self) -> Contents:
         return self._database.contents
 
-    def _timed_finish(self, after: Contents) -> float:
-        begun_s = time.monotonic()
-        self._database.finish(after)
-        return time.monotonic() - begun_s
+    async def _finish_meanwhile(self, after: Contents) -> float:
+        """Finish a commit while other tasks run; return how long it held them up."""
+        self._limiter.acquire_nowait()
+        try:
+            took_s = _timed(self._database.write)
+            await self._database.log.sync_meanwhile()
+        except OSError as exc:
+            raise self._database.sync_failed(exc) from exc
+        finally:
+            self._limiter.release()
+        self._database.acknowledge(after)
+        return took_s
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _timed(work: Callable[[], None]) -> float:
+    begun_s = time.monotonic()
+    work()
+    return time.monotonic() - begun_s
 
 
 def _payload_bytes(entries: Sequence[Entry], update: Changed | Unchanged) -> int:

@@ -113,7 +113,7 @@ def check_sqlite(var: Path) -> Finding:
     place = var if var.is_dir() else Path(tempfile.gettempdir())
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as scratch:
-            connection = schema.connect(Path(scratch) / "journal.db", "power-loss", None, create=True)
+            connection = schema.connect(Path(scratch) / "journal.db", None, create=True)
             mode = connection.pragma("journal_mode", "wal")
             connection.execute("CREATE TABLE one (n)")
             connection.close()

@@ -69,6 +69,32 @@ def test_what_a_full_pipe_does_not_take_goes_when_there_is_room() -> None:
     with_link(scenario)
 
 
+def test_what_is_posted_waits_behind_what_was_left_before() -> None:
+    """A post does not wait for a full pipe: what is left, and what is posted then, is written in order."""
+    delivers = [Deliver(number, 1, "text", 5, "x" * 150_000) for number in range(1, 5)]
+
+    async def scenario(link: Link, their_in: int, their_out: int) -> None:
+        decoder, seen = FrameDecoder(), list[object]()
+        assert [link.post([deliver]) for deliver in delivers] == [False] * 4
+
+        def read_all() -> None:
+            while len(seen) < len(delivers):
+                seen.extend(all_to_worker(decoder.feed(os.read(their_in, 65536))))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, read_all)
+            assert await link.drain()
+        assert seen == delivers
+        assert link.post([Deliver(5, 1, "text", 5, "at once")])
+        assert all_to_worker(decoder.feed(os.read(their_in, 65536))) == [Deliver(5, 1, "text", 5, "at once")]
+        os.close(their_in)
+        assert not link.post(delivers)
+        assert not await link.drain()
+        os.close(their_out)
+
+    with_link(scenario)
+
+
 @pytest.mark.parametrize(
     "item",
     [[], [[]], [[[17]]], [to_item(RESULTS[0]), 5], [[to_item(RESULTS[0])]]],

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
+from tests.faults.disk import Disk
 from theater_protocol.chain import Instance, TransitionKind, TransitionOutcome
 from theater_protocol.messages import Changed, Payload, Reply, Unchanged
 from theater_supervisor.journal.contents import Contents, Entry, Origin
@@ -148,10 +149,11 @@ def begin(
     *,
     durability: Durability = "power-loss",
     retention: Retention = KEEP_ALL,
-    vfs: str | None = None,
+    disk: Disk | None = None,
 ) -> Database:
     """Open the test actor's journal, or begin it."""
-    database = Database(path, durability, retention, vfs)
+    beneath = (disk.vfs, disk.log_file) if disk else ()
+    database = Database(path, durability, retention, *beneath)
     database.open(Origin(ACTOR, COMPONENT, None, START_US))
     return database
 
