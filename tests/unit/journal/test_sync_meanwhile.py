@@ -12,10 +12,23 @@ from tests.faults.disk import FailingDisk
 from tests.unit.journal.model import ACTOR, COMPONENT, Model, Script
 from theater_supervisor.journal.kernel_sync import KernelSync
 from theater_supervisor.journal.log_file import LogFile
+from theater_supervisor.journal.pace import Pace
 from theater_supervisor.journal.store import Journal, JournalFailed
 from theater_supervisor.journal.verify import verify
 
 BATCH = Script(3).batch(Model(), size=12)
+
+
+class _Willing(Pace):
+    """Allows everything, however slow this machine is."""
+
+    def allows(self, entries: int, now_s: float) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Journal, "_pace", _Willing())
 
 
 class _Gated(LogFile):
