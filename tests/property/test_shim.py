@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.components import build
 from tests.faults.counts import repeats
-from tests.unit.worker.shim.malformed import BEYOND, KINDS, Area, Message, poke
-from tests.unit.worker.shim.routes import COMPILE_TIMEOUT_S, routes
+from tests.unit.worker.shim.malformed import BEYOND, KINDS, Area, Message, poke, words
+from tests.unit.worker.shim.routes import COMPILE_TIMEOUT_S, load, routes
 from theater_protocol.messages import EventKind
-from theater_worker.component import Ok
+from theater_worker.component import ActorComponent, Ok
 
 MAX_RESULT_BYTES = 16000
 area_of = functools.cache(Area)
@@ -59,6 +60,29 @@ def test_a_python_actor_too(first: bytes | None, course: list[tuple[EventKind, s
             state = outcome.state
 
 
+edits = st.tuples(st.integers(0, 13_000), st.integers(0, 13_000), st.none() | octets, st.booleans())
+
+
+@functools.cache
+def _malformed() -> ActorComponent:
+    return load(build("malformed"), True)[1]
+
+
+@thorough
+@given(first=octets, course=st.lists(edits, max_size=5))
+def test_a_large_state_survives_any_edits(
+    first: bytes, course: list[tuple[int, int, bytes | None, bool]]
+) -> None:
+    """Each event replaces a piece of the state by another, or by one of the state itself, at any place."""
+    area, state = area_of("malformed"), first * 3
+    for begin, end, piece, reverse in course:
+        changed = (state[:begin] + (state[end:] if piece is None else piece) + state[end:])[:13_000]
+        changed = changed[::-1] if reverse else changed
+        outcome = _malformed().call(0, state, "binary", None, words(0) + area.result(changed, []))
+        assert outcome == Ok(changed, ())
+        state = changed
+
+
 def messages(actor: str) -> st.SearchStrategy[list[Message]]:
     """Messages as a guest may return them, most of them in UTF-8."""
     encoded = st.one_of(texts.map(str.encode), st.binary(max_size=4))
@@ -78,9 +102,9 @@ def test_any_result_comes_to_the_same(actor: str, data: st.DataObject) -> None:
         data.draw(octets.filter(lambda state: len(state) < 2000)), data.draw(messages(actor))
     )
     result = result[:16000]
-    words = len(result) // 4
+    count = len(result) // 4
     for _ in range(data.draw(st.integers(0, 2))):
-        word = data.draw(st.integers(0, min(words - 1, 40)))
+        word = data.draw(st.integers(0, min(count - 1, 40)))
         (old,) = struct.unpack_from("<I", result, word * 4)
         values = st.sampled_from([0, 1, 2, 3, 255, 256, old + 1, old + 4, old - 1, BEYOND, 1 << 31])
         result = poke(result, word, data.draw(values))

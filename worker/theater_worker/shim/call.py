@@ -34,7 +34,9 @@ _FAULTS: Final = {
     "d": "discriminant {} out of range [0..{})",
 }
 _OK, _ERR = b"0"[0], b"1"[0]
-_NO_STATE, _PLAIN_STATE, _HEX_STATE = b"012"
+_NO_STATE, _PLAIN_STATE, _HEX_STATE, _KEPT_STATE, _PLAIN_PART, _HEX_PART = b"012345"
+_MESSAGES_AT: Final = 10
+_PART_HEAD_BYTES: Final = 16
 _ZERO: Final = b"0"[0]
 _MESSAGE_OVERHEAD_BYTES: Final = 32
 _ANSWER_OVERHEAD_BYTES: Final = 1 << 20  # an error string, which is shortened later
@@ -175,8 +177,8 @@ class ShimRoute:
             count = int(answer[2:10], 16)
             if count > self._limits.max_replies:
                 raise self._refused(f"{count} replies are over the limit of {self._limits.max_replies}")
-            messages = _read_messages(answer, self._kinds)
-            return self._read_state(answer[1], state_at, state_size), messages
+            state, at = self._read_state(answer, state_at, state_size)
+            return state, _read_messages(answer, at, self._kinds)
         if answer[0] == _ERR:
             return answer[1:].decode()
         self._kept = None
@@ -187,19 +189,34 @@ class ShimRoute:
         self._kept = None
         return OverLimit(reason)
 
-    def _read_state(self, how: int, address: int, size: int) -> State:
+    def _read_state(self, answer: bytes, address: int, size: int) -> tuple[State, int]:
+        """Return the state and where the messages begin."""
+        how = answer[1]
         if how == _NO_STATE:
-            return None
-        if how == _PLAIN_STATE:
-            self._kept = ctypes.string_at(address, size)
-        elif how == _HEX_STATE:
-            self._kept = unhexlify(ctypes.string_at(address, size))
-        return self._kept
+            return None, _MESSAGES_AT
+        if how == _KEPT_STATE:
+            return self._kept, _MESSAGES_AT
+        sent = ctypes.string_at(address, size)
+        if how in (_HEX_STATE, _HEX_PART):
+            sent = unhexlify(sent)
+        if how in (_PLAIN_STATE, _HEX_STATE):
+            self._kept = sent
+            return sent, _MESSAGES_AT
+        messages_at = _MESSAGES_AT + _PART_HEAD_BYTES
+        begin, end = int(answer[_MESSAGES_AT:18], 16), int(answer[18:messages_at], 16)
+        assert self._kept is not None  # that the shim keeps it is known here
+        self._kept = _spliced(self._kept, begin, sent, end)
+        return self._kept, messages_at
 
 
-def _read_messages(answer: bytes, kinds: tuple[str, ...]) -> list[GuestMessage]:
+def _spliced(kept: bytes, begin: int, between: bytes, end: int) -> bytes:
+    """Put bytes between the first `begin` and the last `end` bytes of others."""
+    with memoryview(kept) as view:
+        return b"".join((view[:begin], between, view[len(kept) - end :]))
+
+
+def _read_messages(answer: bytes, at: int, kinds: tuple[str, ...]) -> list[GuestMessage]:
     messages = []
-    at = 10
     for _ in range(int(answer[2:10], 16)):
         flags = answer[at + 1]
         data_at = at + 18

@@ -4,10 +4,11 @@
   (type (;2;) (func (result i32)))
   (type (;3;) (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (type (;4;) (func (param i32) (result i32)))
-  (type (;5;) (func (param i32)))
-  (type (;6;) (func))
-  (type (;7;) (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
-  (type (;8;) (func (param i32 i32 i32 i32)))
+  (type (;5;) (func (param i32 i32 i32) (result i32)))
+  (type (;6;) (func (param i32)))
+  (type (;7;) (func))
+  (type (;8;) (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (type (;9;) (func (param i32 i32 i32 i32)))
   (import "env" "memory" (memory (;0;) 1 65519))
   (import "actor" "realloc" (func (;0;) (type 0) (param i32 i32 i32 i32) (result i32)))
   (import "memory" "write" (func (;1;) (type 1) (param i32 i32 i32)))
@@ -18,22 +19,23 @@
   (import "memory" "word" (func (;6;) (type 4) (param i32) (result i32)))
   (import "memory" "read" (func (;7;) (type 1) (param i32 i32 i32)))
   (import "message" "size" (func (;8;) (type 2) (result i32)))
-  (import "message" "kind-at" (func (;9;) (type 2) (result i32)))
-  (import "message" "kinds" (func (;10;) (type 2) (result i32)))
-  (import "message" "payloads" (func (;11;) (type 2) (result i32)))
-  (import "actor" "release" (func (;12;) (type 5) (param i32)))
+  (import "memory" "same" (func (;9;) (type 5) (param i32 i32 i32) (result i32)))
+  (import "message" "kind-at" (func (;10;) (type 2) (result i32)))
+  (import "message" "kinds" (func (;11;) (type 2) (result i32)))
+  (import "message" "payloads" (func (;12;) (type 2) (result i32)))
+  (import "actor" "release" (func (;13;) (type 6) (param i32)))
   (table (;0;) 1 1 funcref)
   (global (;0;) (mut i32) i32.const 4096)
-  (export "cabi_realloc" (func 14))
-  (export "call" (func 16))
-  (start 13)
-  (func (;13;) (type 6)
+  (export "cabi_realloc" (func 15))
+  (export "call" (func 17))
+  (start 14)
+  (func (;14;) (type 7)
     i32.const 4116
     i32.const 0
-    i32.const 40
+    i32.const 48
     memory.fill
   )
-  (func (;14;) (type 0) (param i32 i32 i32 i32) (result i32)
+  (func (;15;) (type 0) (param i32 i32 i32 i32) (result i32)
     block ;; label = @1
       local.get 0
       i32.eqz
@@ -41,22 +43,22 @@
       unreachable
     end
     local.get 3
-    call 15
+    call 16
   )
-  (func (;15;) (type 4) (param i32) (result i32)
+  (func (;16;) (type 4) (param i32) (result i32)
     (local i32 i64)
     block ;; label = @1
       i32.const 0
       i32.load offset=4152
       local.tee 1
       br_if 0 (;@1;)
-      i32.const 4160
+      i32.const 4176
       local.set 1
       i32.const 0
-      i32.const 4160
+      i32.const 4176
       i32.store offset=4152
       i32.const 0
-      i32.const 4160
+      i32.const 4176
       i32.store offset=4116
     end
     block ;; label = @1
@@ -99,8 +101,8 @@
     end
     unreachable
   )
-  (func (;16;) (type 7) (param i32 i32 i32 i32 i32 i32 i32) (result i32)
-    (local i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 v128 v128 i64)
+  (func (;17;) (type 8) (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (local i32 i32 i32 i32 i32 i32 i32 v128 i32 v128 i32 i64 i32)
     global.get 0
     i32.const 48
     i32.sub
@@ -164,7 +166,7 @@
           local.get 11
           local.get 1
           local.get 10
-          call 17
+          call 18
           local.get 10
           local.set 2
           br 1 (;@2;)
@@ -207,7 +209,7 @@
       i32.const 1
       i32.shr_u
       local.tee 6
-      call 17
+      call 18
     end
     local.get 1
     i32.const 1
@@ -378,10 +380,10 @@
               i32.add
               i32.const 1
               i32.const 115
-              call 18
+              call 19
               i32.const 0
               i32.const 1
-              call 15
+              call 16
               local.tee 0
               i32.store offset=4132
               local.get 0
@@ -393,7 +395,7 @@
               local.get 7
               i32.load offset=36
               local.tee 6
-              call 15
+              call 16
               local.get 0
               local.get 6
               call 7
@@ -409,14 +411,14 @@
             i32.const 4
             i32.add
             i32.const 108
-            call 19
+            call 20
             local.get 7
             local.get 13
             i32.const 16
             i32.add
             call 8
             i32.const 108
-            call 18
+            call 19
             i32.const 0
             i32.load8_u offset=4140
             local.set 0
@@ -429,7 +431,7 @@
                 i32.eqz
                 br_if 0 (;@6;)
                 i32.const 48
-                local.set 6
+                local.set 8
                 local.get 0
                 i32.const 255
                 i32.and
@@ -446,7 +448,7 @@
                 br 1 (;@5;)
               end
               i32.const 48
-              local.set 6
+              local.set 8
               local.get 0
               i32.const 255
               i32.and
@@ -457,352 +459,474 @@
               br_if 0 (;@5;)
               local.get 7
               i32.load offset=12
-              local.set 12
+              local.set 10
+              i32.const 0
+              local.set 0
+              i32.const 0
+              local.set 6
+              local.get 7
+              i32.load offset=16
+              local.tee 11
+              i32.const 0
+              i32.load offset=4120
+              local.tee 8
+              local.get 11
+              local.get 8
+              i32.lt_u
+              select
+              local.tee 3
+              local.set 8
               block ;; label = @6
                 block ;; label = @7
-                  local.get 7
-                  i32.load offset=16
-                  local.tee 2
-                  i32.const 0
-                  i32.load offset=4120
-                  i32.eq
+                  local.get 3
+                  i32.const 4096
+                  i32.lt_u
                   br_if 0 (;@7;)
+                  local.get 3
+                  local.set 8
                   i32.const 0
-                  i32.load offset=4116
-                  local.set 14
-                  br 1 (;@6;)
+                  local.set 6
+                  loop ;; label = @8
+                    local.get 10
+                    local.get 6
+                    i32.add
+                    i32.const 0
+                    i32.load offset=4116
+                    local.get 6
+                    i32.add
+                    i32.const 4096
+                    call 9
+                    i32.eqz
+                    br_if 2 (;@6;)
+                    local.get 6
+                    i32.const 4096
+                    i32.add
+                    local.set 6
+                    local.get 8
+                    i32.const -4096
+                    i32.add
+                    local.tee 8
+                    i32.const 4095
+                    i32.gt_u
+                    br_if 0 (;@8;)
+                  end
                 end
                 i32.const 0
                 i32.load offset=4152
                 local.set 1
                 i32.const 4096
-                call 15
+                call 16
                 drop
                 i32.const 0
                 local.get 1
                 i32.store offset=4152
-                i32.const 51
-                local.set 6
-                local.get 2
-                i32.eqz
-                br_if 1 (;@5;)
-                local.get 2
-                local.set 15
+                local.get 1
+                local.get 6
+                local.get 10
+                i32.add
+                local.get 8
+                call 7
                 i32.const 0
-                local.set 16
-                loop ;; label = @7
-                  local.get 1
-                  local.get 16
-                  local.get 12
-                  i32.add
-                  local.get 2
-                  local.get 16
-                  i32.sub
-                  local.tee 0
-                  i32.const 4096
-                  local.get 0
-                  i32.const 4096
-                  i32.lt_u
-                  select
-                  local.tee 10
-                  call 7
-                  local.get 15
-                  i32.const 4096
-                  local.get 15
-                  i32.const 4096
-                  i32.lt_u
-                  select
-                  local.tee 3
-                  i32.const 8176
-                  i32.and
-                  local.set 11
-                  i32.const 0
-                  i32.load offset=4116
-                  local.tee 14
-                  local.get 16
-                  i32.add
-                  local.set 5
-                  i32.const 0
-                  local.set 0
+                i32.load offset=4116
+                local.get 6
+                i32.add
+                local.set 5
+                block ;; label = @7
                   block ;; label = @8
-                    block ;; label = @9
-                      loop ;; label = @10
-                        block ;; label = @11
-                          local.get 0
-                          i32.const 16
-                          i32.add
-                          local.tee 8
-                          local.get 10
-                          i32.le_u
-                          br_if 0 (;@11;)
-                          local.get 11
-                          local.get 10
-                          i32.lt_u
-                          br_if 2 (;@9;)
-                          br 3 (;@8;)
-                        end
-                        local.get 5
-                        local.get 0
-                        i32.add
-                        local.set 4
-                        local.get 1
-                        local.get 0
-                        i32.add
-                        local.set 9
-                        local.get 8
-                        local.set 0
-                        local.get 9
-                        v128.load align=1
-                        local.get 4
-                        v128.load align=1
-                        i8x16.eq
-                        i8x16.all_true
-                        br_if 0 (;@10;)
-                        br 4 (;@6;)
-                      end
-                    end
                     loop ;; label = @9
-                      local.get 1
-                      local.get 11
-                      i32.add
-                      i32.load8_u
+                      block ;; label = @10
+                        local.get 0
+                        i32.const 16
+                        i32.add
+                        local.tee 2
+                        local.get 8
+                        i32.le_u
+                        br_if 0 (;@10;)
+                        local.get 8
+                        local.get 0
+                        i32.gt_u
+                        br_if 2 (;@8;)
+                        br 3 (;@7;)
+                      end
                       local.get 5
-                      local.get 11
+                      local.get 0
                       i32.add
-                      i32.load8_u
-                      i32.ne
-                      br_if 3 (;@6;)
-                      local.get 3
-                      local.get 11
-                      i32.const 1
+                      local.set 4
+                      local.get 1
+                      local.get 0
                       i32.add
-                      local.tee 11
-                      i32.ne
+                      local.set 9
+                      local.get 2
+                      local.set 0
+                      local.get 9
+                      v128.load align=1
+                      local.get 4
+                      v128.load align=1
+                      i8x16.eq
+                      i8x16.all_true
                       br_if 0 (;@9;)
+                      br 3 (;@6;)
                     end
                   end
-                  local.get 15
-                  i32.const -4096
+                  local.get 8
+                  local.get 0
+                  i32.sub
+                  local.set 2
+                  local.get 5
+                  local.get 0
                   i32.add
-                  local.set 15
-                  local.get 16
+                  local.set 8
+                  local.get 1
+                  local.get 0
+                  i32.add
+                  local.set 0
+                  loop ;; label = @8
+                    local.get 0
+                    i32.load8_u
+                    local.get 8
+                    i32.load8_u
+                    i32.ne
+                    br_if 2 (;@6;)
+                    local.get 0
+                    i32.const 1
+                    i32.add
+                    local.set 0
+                    local.get 8
+                    i32.const 1
+                    i32.add
+                    local.set 8
+                    local.get 2
+                    i32.const -1
+                    i32.add
+                    local.tee 2
+                    br_if 0 (;@8;)
+                  end
+                end
+                local.get 3
+                local.set 6
+              end
+              i32.const 0
+              local.set 2
+              i32.const 0
+              i32.load offset=4120
+              local.set 0
+              block ;; label = @6
+                local.get 11
+                local.get 6
+                i32.ne
+                br_if 0 (;@6;)
+                i32.const 51
+                local.set 8
+                local.get 11
+                local.get 0
+                i32.eq
+                br_if 1 (;@5;)
+              end
+              block ;; label = @6
+                local.get 11
+                local.get 0
+                local.get 11
+                local.get 0
+                i32.lt_u
+                select
+                local.get 6
+                i32.sub
+                local.tee 8
+                i32.const 4096
+                i32.lt_u
+                br_if 0 (;@6;)
+                local.get 10
+                local.get 11
+                i32.add
+                local.set 4
+                i32.const -4096
+                local.set 0
+                i32.const 0
+                local.set 2
+                loop ;; label = @7
+                  local.get 4
+                  local.get 0
+                  i32.add
+                  i32.const 0
+                  i32.load offset=4116
+                  i32.const 0
+                  i32.load offset=4120
+                  i32.add
+                  local.get 0
+                  i32.add
+                  i32.const 4096
+                  call 9
+                  i32.eqz
+                  br_if 1 (;@6;)
+                  local.get 2
                   i32.const 4096
                   i32.add
-                  local.tee 16
-                  local.get 2
-                  i32.ge_u
-                  br_if 2 (;@5;)
-                  br 0 (;@7;)
+                  local.set 2
+                  local.get 8
+                  local.get 0
+                  i32.const -4096
+                  i32.add
+                  local.tee 0
+                  i32.add
+                  i32.const 4096
+                  i32.add
+                  i32.const 4095
+                  i32.gt_u
+                  br_if 0 (;@7;)
                 end
               end
               i32.const 0
-              local.set 4
+              local.set 1
               i32.const 0
-              local.get 14
+              i32.const 0
+              i32.load offset=4116
               i32.store offset=4152
+              local.get 11
+              call 16
+              drop
+              i32.const 0
+              i32.load offset=4116
+              local.get 6
+              i32.add
+              local.get 6
+              local.get 10
+              i32.add
+              local.get 11
+              local.get 6
+              i32.sub
+              local.tee 0
               local.get 2
-              call 15
-              local.get 12
-              local.get 2
+              i32.sub
+              local.tee 4
+              local.get 0
+              local.get 11
+              i32.const 0
+              i32.load offset=4120
+              i32.eq
+              select
               call 7
               i32.const 0
-              local.get 2
+              local.get 6
+              i32.store offset=4156
+              i32.const 0
+              local.get 11
               i32.store offset=4120
               i32.const 0
               local.get 2
+              i32.store offset=4160
+              i32.const 0
+              local.get 4
               i32.store offset=4128
               i32.const 0
               i32.const 0
               i32.load offset=4116
-              local.tee 8
+              local.tee 5
+              local.get 6
+              i32.add
+              local.tee 9
               i32.store offset=4124
               block ;; label = @6
                 block ;; label = @7
-                  local.get 2
+                  local.get 4
                   i32.const 16
                   i32.ge_u
                   br_if 0 (;@7;)
                   v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
-                  local.set 17
+                  local.set 14
                   i32.const 0
-                  local.set 6
+                  local.set 8
                   br 1 (;@6;)
                 end
                 v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
-                local.set 17
+                local.set 14
                 i32.const 0
-                local.set 6
+                local.set 8
                 loop ;; label = @7
-                  local.get 6
+                  local.get 8
                   local.tee 0
                   i32.const 16
                   i32.add
-                  local.set 6
-                  local.get 8
+                  local.set 8
+                  local.get 9
                   local.get 0
                   i32.add
                   v128.load align=1
-                  local.get 17
+                  local.get 14
                   v128.or
-                  local.set 17
+                  local.set 14
                   local.get 0
                   i32.const 32
                   i32.add
-                  local.get 2
+                  local.get 4
                   i32.le_u
                   br_if 0 (;@7;)
                 end
               end
+              local.get 6
+              local.get 2
+              i32.or
+              local.set 9
               block ;; label = @6
-                local.get 2
-                local.get 6
-                i32.le_u
-                br_if 0 (;@6;)
                 local.get 8
+                local.get 4
+                i32.ge_u
+                br_if 0 (;@6;)
+                local.get 5
                 local.get 6
+                local.get 8
+                i32.add
+                local.tee 8
                 i32.add
                 local.set 0
+                local.get 8
                 local.get 2
-                local.get 6
+                i32.add
+                local.get 11
                 i32.sub
-                local.set 8
+                local.set 2
                 i32.const 0
-                local.set 6
+                local.set 8
                 loop ;; label = @7
                   local.get 0
                   i32.load8_u
-                  local.get 6
+                  local.get 8
                   i32.or
                   i32.extend8_s
-                  local.set 6
+                  local.set 8
                   local.get 0
                   i32.const 1
                   i32.add
                   local.set 0
-                  local.get 8
-                  i32.const -1
+                  local.get 2
+                  i32.const 1
                   i32.add
-                  local.tee 8
+                  local.tee 2
                   br_if 0 (;@7;)
                 end
-                local.get 6
+                local.get 8
                 i32.const 0
                 i32.lt_s
-                local.set 4
+                local.set 1
               end
+              i32.const 52
+              i32.const 49
+              local.get 9
+              select
+              local.set 8
               block ;; label = @6
-                local.get 4
+                local.get 1
                 br_if 0 (;@6;)
-                i32.const 49
-                local.set 6
-                local.get 17
+                local.get 14
                 i8x16.bitmask
                 i32.eqz
                 br_if 1 (;@5;)
               end
               i32.const 0
-              local.get 2
+              local.get 4
               i32.const 1
               i32.shl
               local.tee 0
               i32.store offset=4128
               block ;; label = @6
-                local.get 2
+                local.get 4
                 i32.const -1
                 i32.le_s
                 br_if 0 (;@6;)
                 i32.const 0
                 local.get 0
-                call 15
+                call 16
                 local.tee 0
                 i32.store offset=4124
                 local.get 0
                 i32.const 0
                 i32.load offset=4116
-                i32.const 0
-                i32.load offset=4120
-                call 20
-                i32.const 50
-                local.set 6
+                local.get 6
+                i32.add
+                local.get 4
+                call 21
+                local.get 8
+                i32.const 1
+                i32.add
+                local.set 8
                 br 1 (;@5;)
               end
               unreachable
             end
             i32.const 0
             i32.const 10
-            call 15
+            call 16
             local.tee 0
             i32.store offset=4132
+            local.get 0
+            local.get 8
+            i32.store8 offset=1
             local.get 0
             i32.const 48
             i32.store8
             local.get 0
-            local.get 6
-            i32.store8 offset=1
-            local.get 0
             local.get 7
             i32.load offset=4
-            local.tee 16
+            local.tee 15
             i32.const 12
             i32.shr_u
             i32x4.splat
-            local.get 16
+            local.get 15
             i32.const 8
             i32.shr_u
             i32x4.replace_lane 1
-            local.get 16
+            local.get 15
             i32.const 4
             i32.shr_u
             i32x4.replace_lane 2
-            local.get 16
+            local.get 15
             i32x4.replace_lane 3
             v128.const i32x4 0x0000000f 0x0000000f 0x0000000f 0x0000000f
-            local.tee 18
+            local.tee 16
             v128.and
-            local.tee 17
+            local.tee 14
             i32x4.extract_lane 3
             i32.const 4096
             i32.add
-            local.get 17
+            local.get 14
             i32x4.extract_lane 2
             i32.const 4096
             i32.add
-            local.get 17
+            local.get 14
             i32x4.extract_lane 1
             i32.const 4096
             i32.add
-            local.get 17
+            local.get 14
             i32x4.extract_lane 0
             i32.const 4096
             i32.add
-            local.get 17
-            local.get 16
+            local.get 14
+            local.get 15
             i32.const 24
             i32.shr_u
             i32x4.replace_lane 1
-            local.get 16
+            local.get 15
             i32.const 20
             i32.shr_u
             i32x4.replace_lane 2
-            local.get 16
+            local.get 15
             i32.const 16
             i32.shr_u
             i32x4.replace_lane 3
-            local.get 18
+            local.get 16
             v128.and
-            local.tee 17
+            local.tee 14
             i32x4.extract_lane 3
             i32.const 4096
             i32.add
-            local.get 17
+            local.get 14
             i32x4.extract_lane 2
             i32.const 4096
             i32.add
-            local.get 17
+            local.get 14
             i32x4.extract_lane 1
             i32.const 4096
             i32.add
-            local.get 16
+            local.get 15
             i32.const 28
             i32.shr_u
             i32.const 4096
@@ -816,10 +940,168 @@
             v128.load8_lane 6
             v128.load8_lane 7
             v128.store64_lane offset=2 align=1 0
+            block ;; label = @5
+              local.get 8
+              i32.const 52
+              i32.lt_u
+              br_if 0 (;@5;)
+              i32.const 16
+              call 16
+              i32.const 0
+              i32.load offset=4156
+              local.tee 0
+              i32.const 12
+              i32.shr_u
+              i32x4.splat
+              local.get 0
+              i32.const 8
+              i32.shr_u
+              i32x4.replace_lane 1
+              local.get 0
+              i32.const 4
+              i32.shr_u
+              i32x4.replace_lane 2
+              local.get 0
+              i32x4.replace_lane 3
+              local.get 16
+              v128.and
+              local.tee 14
+              i32x4.extract_lane 3
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 2
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 1
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 0
+              i32.const 4096
+              i32.add
+              local.get 14
+              local.get 0
+              i32.const 24
+              i32.shr_u
+              i32x4.replace_lane 1
+              local.get 0
+              i32.const 20
+              i32.shr_u
+              i32x4.replace_lane 2
+              local.get 0
+              i32.const 16
+              i32.shr_u
+              i32x4.replace_lane 3
+              local.get 16
+              v128.and
+              local.tee 14
+              i32x4.extract_lane 3
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 2
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 1
+              i32.const 4096
+              i32.add
+              local.get 0
+              i32.const 28
+              i32.shr_u
+              i32.const 4096
+              i32.add
+              v128.load8_splat
+              v128.load8_lane 1
+              v128.load8_lane 2
+              v128.load8_lane 3
+              v128.load8_lane 4
+              v128.load8_lane 5
+              v128.load8_lane 6
+              v128.load8_lane 7
+              i32.const 0
+              i32.load offset=4160
+              local.tee 0
+              i32.const 12
+              i32.shr_u
+              i32x4.splat
+              local.get 0
+              i32.const 8
+              i32.shr_u
+              i32x4.replace_lane 1
+              local.get 0
+              i32.const 4
+              i32.shr_u
+              i32x4.replace_lane 2
+              local.get 0
+              i32x4.replace_lane 3
+              local.get 16
+              v128.and
+              local.tee 14
+              i32x4.extract_lane 3
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 2
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 1
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 0
+              i32.const 4096
+              i32.add
+              local.get 14
+              local.get 0
+              i32.const 24
+              i32.shr_u
+              i32x4.replace_lane 1
+              local.get 0
+              i32.const 20
+              i32.shr_u
+              i32x4.replace_lane 2
+              local.get 0
+              i32.const 16
+              i32.shr_u
+              i32x4.replace_lane 3
+              local.get 16
+              v128.and
+              local.tee 14
+              i32x4.extract_lane 3
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 2
+              i32.const 4096
+              i32.add
+              local.get 14
+              i32x4.extract_lane 1
+              i32.const 4096
+              i32.add
+              local.get 0
+              i32.const 28
+              i32.shr_u
+              i32.const 4096
+              i32.add
+              v128.load8_splat
+              v128.load8_lane 1
+              v128.load8_lane 2
+              v128.load8_lane 3
+              v128.load8_lane 4
+              v128.load8_lane 5
+              v128.load8_lane 6
+              v128.load8_lane 7
+              i8x16.shuffle 0 1 2 3 4 5 6 7 16 17 18 19 20 21 22 23
+              v128.store align=1
+            end
             i32.const 0
             i32.load8_u offset=4140
             local.set 0
-            local.get 16
+            local.get 15
             i32.eqz
             br_if 0 (;@4;)
             local.get 0
@@ -828,15 +1110,15 @@
             br_if 0 (;@4;)
             local.get 7
             i32.load
-            local.set 15
+            local.set 17
             i32.const 0
             local.set 11
             loop ;; label = @5
               call 8
               local.set 0
-              call 9
-              local.set 8
               call 10
+              local.set 8
+              call 11
               local.set 6
               block ;; label = @6
                 block ;; label = @7
@@ -844,7 +1126,7 @@
                   local.get 0
                   local.get 11
                   i32.mul
-                  local.get 15
+                  local.get 17
                   i32.add
                   local.tee 0
                   i32.add
@@ -879,7 +1161,7 @@
               i32.const 0
               local.set 9
               i32.const 0
-              call 11
+              call 12
               local.get 10
               i32.shr_u
               i32.const 1
@@ -897,21 +1179,21 @@
                 i32.const 32
                 i32.add
                 local.get 0
-                call 9
+                call 10
                 i32.add
                 i32.const 4
                 i32.add
                 i32.const 1
                 i32.const 115
-                call 18
+                call 19
                 local.get 7
                 i64.load offset=32
-                local.tee 19
+                local.tee 18
                 i64.const 32
                 i64.shr_u
                 i32.wrap_i64
                 local.set 9
-                local.get 19
+                local.get 18
                 i32.wrap_i64
                 local.set 12
               end
@@ -926,7 +1208,7 @@
               local.get 0
               i32.add
               i32.const 115
-              call 19
+              call 20
               local.get 7
               i32.const 20
               i32.add
@@ -934,9 +1216,9 @@
               local.get 0
               i32.add
               i32.const 108
-              call 19
+              call 20
               i32.const 18
-              call 15
+              call 16
               local.set 5
               i32.const 0
               i32.load offset=4152
@@ -952,13 +1234,13 @@
                 end
                 local.get 7
                 i32.load offset=24
-                local.set 14
+                local.set 19
                 local.get 7
                 i32.load offset=28
                 local.tee 2
-                call 15
+                call 16
                 local.tee 4
-                local.get 14
+                local.get 19
                 local.get 2
                 call 7
                 i32.const 0
@@ -970,13 +1252,13 @@
                     i32.ge_u
                     br_if 0 (;@8;)
                     v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
-                    local.set 17
+                    local.set 14
                     i32.const 0
                     local.set 6
                     br 1 (;@7;)
                   end
                   v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
-                  local.set 17
+                  local.set 14
                   i32.const 0
                   local.set 6
                   loop ;; label = @8
@@ -989,9 +1271,9 @@
                     local.get 0
                     i32.add
                     v128.load align=1
-                    local.get 17
+                    local.get 14
                     v128.or
-                    local.set 17
+                    local.set 14
                     local.get 0
                     i32.const 32
                     i32.add
@@ -1043,25 +1325,25 @@
                     br_if 0 (;@8;)
                     i32.const 2
                     local.set 0
-                    local.get 17
+                    local.get 14
                     i8x16.bitmask
                     i32.eqz
                     br_if 1 (;@7;)
                   end
                   local.get 2
-                  call 15
+                  call 16
                   drop
                   local.get 4
                   local.get 2
                   i32.add
                   local.tee 0
-                  local.get 14
+                  local.get 19
                   local.get 2
                   call 7
                   local.get 4
                   local.get 0
                   local.get 2
-                  call 20
+                  call 21
                   i32.const 6
                   local.set 0
                 end
@@ -1084,7 +1366,7 @@
                 local.get 7
                 i32.load offset=40
                 local.tee 8
-                call 15
+                call 16
                 local.get 0
                 local.get 8
                 call 7
@@ -1113,25 +1395,25 @@
                 i32x4.replace_lane 2
                 local.get 9
                 i32x4.replace_lane 3
-                local.get 18
+                local.get 16
                 v128.and
-                local.tee 17
+                local.tee 14
                 i32x4.extract_lane 3
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 i32x4.extract_lane 2
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 i32x4.extract_lane 1
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 i32x4.extract_lane 0
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 local.get 9
                 i32.const 24
                 i32.shr_u
@@ -1144,17 +1426,17 @@
                 i32.const 16
                 i32.shr_u
                 i32x4.replace_lane 3
-                local.get 18
+                local.get 16
                 v128.and
-                local.tee 17
+                local.tee 14
                 i32x4.extract_lane 3
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 i32x4.extract_lane 2
                 i32.const 4096
                 i32.add
-                local.get 17
+                local.get 14
                 i32x4.extract_lane 1
                 i32.const 4096
                 i32.add
@@ -1171,13 +1453,13 @@
                 v128.load8_lane 5
                 v128.load8_lane 6
                 v128.load8_lane 7
-                local.set 17
+                local.set 14
                 i32.const 8
-                call 15
-                local.get 17
+                call 16
+                local.get 14
                 v128.store64_lane align=1 0
                 local.get 9
-                call 15
+                call 16
                 local.get 12
                 local.get 9
                 call 7
@@ -1209,25 +1491,25 @@
               i32x4.replace_lane 2
               local.get 0
               i32x4.replace_lane 3
-              local.get 18
+              local.get 16
               v128.and
-              local.tee 17
+              local.tee 14
               i32x4.extract_lane 3
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 2
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 1
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 0
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               local.get 0
               i32.const 24
               i32.shr_u
@@ -1240,17 +1522,17 @@
               i32.const 16
               i32.shr_u
               i32x4.replace_lane 3
-              local.get 18
+              local.get 16
               v128.and
-              local.tee 17
+              local.tee 14
               i32x4.extract_lane 3
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 2
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 1
               i32.const 4096
               i32.add
@@ -1284,25 +1566,25 @@
               i32x4.replace_lane 2
               local.get 0
               i32x4.replace_lane 3
-              local.get 18
+              local.get 16
               v128.and
-              local.tee 17
+              local.tee 14
               i32x4.extract_lane 3
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 2
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 1
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 0
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               local.get 0
               i32.const 24
               i32.shr_u
@@ -1315,17 +1597,17 @@
               i32.const 16
               i32.shr_u
               i32x4.replace_lane 3
-              local.get 18
+              local.get 16
               v128.and
-              local.tee 17
+              local.tee 14
               i32x4.extract_lane 3
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 2
               i32.const 4096
               i32.add
-              local.get 17
+              local.get 14
               i32x4.extract_lane 1
               i32.const 4096
               i32.add
@@ -1351,7 +1633,7 @@
               i32.const 1
               i32.add
               local.tee 11
-              local.get 16
+              local.get 15
               i32.ge_u
               br_if 1 (;@4;)
               local.get 0
@@ -1376,7 +1658,7 @@
         end
         i32.const 0
         i32.const 18
-        call 15
+        call 16
         local.tee 6
         i32.store offset=4132
         i32.const 0
@@ -1408,25 +1690,25 @@
         local.get 0
         i32x4.replace_lane 3
         v128.const i32x4 0x0000000f 0x0000000f 0x0000000f 0x0000000f
-        local.tee 17
+        local.tee 14
         v128.and
-        local.tee 18
+        local.tee 16
         i32x4.extract_lane 3
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 2
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 1
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 0
         i32.const 4096
         i32.add
-        local.get 17
+        local.get 14
         local.get 0
         i32.const 24
         i32.shr_u
@@ -1439,17 +1721,17 @@
         i32.const 16
         i32.shr_u
         i32x4.replace_lane 3
-        local.get 17
+        local.get 14
         v128.and
-        local.tee 18
+        local.tee 16
         i32x4.extract_lane 3
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 2
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 1
         i32.const 4096
         i32.add
@@ -1482,25 +1764,25 @@
         i32x4.replace_lane 2
         local.get 0
         i32x4.replace_lane 3
-        local.get 17
+        local.get 14
         v128.and
-        local.tee 18
+        local.tee 16
         i32x4.extract_lane 3
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 2
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 1
         i32.const 4096
         i32.add
-        local.get 18
+        local.get 16
         i32x4.extract_lane 0
         i32.const 4096
         i32.add
-        local.get 17
+        local.get 14
         local.get 0
         i32.const 24
         i32.shr_u
@@ -1513,17 +1795,17 @@
         i32.const 16
         i32.shr_u
         i32x4.replace_lane 3
-        local.get 17
+        local.get 14
         v128.and
-        local.tee 17
+        local.tee 14
         i32x4.extract_lane 3
         i32.const 4096
         i32.add
-        local.get 17
+        local.get 14
         i32x4.extract_lane 2
         i32.const 4096
         i32.add
-        local.get 17
+        local.get 14
         i32x4.extract_lane 1
         i32.const 4096
         i32.add
@@ -1553,7 +1835,7 @@
         br_if 1 (;@1;)
       end
       local.get 13
-      call 12
+      call 13
     end
     i32.const 0
     i32.const 0
@@ -1568,7 +1850,7 @@
     global.set 0
     i32.const 4124
   )
-  (func (;17;) (type 1) (param i32 i32 i32)
+  (func (;18;) (type 1) (param i32 i32 i32)
     (local i32 i32 i32 v128 v128 v128 v128 v128)
     i32.const 0
     local.set 3
@@ -1715,7 +1997,7 @@
       end
     end
   )
-  (func (;18;) (type 8) (param i32 i32 i32 i32)
+  (func (;19;) (type 9) (param i32 i32 i32 i32)
     (local i32)
     local.get 1
     call 6
@@ -1767,7 +2049,7 @@
     local.get 4
     i32.store
   )
-  (func (;19;) (type 1) (param i32 i32 i32)
+  (func (;20;) (type 1) (param i32 i32 i32)
     (local i32)
     block ;; label = @1
       block ;; label = @2
@@ -1816,9 +2098,9 @@
     i32.add
     i32.const 1
     local.get 2
-    call 18
+    call 19
   )
-  (func (;20;) (type 1) (param i32 i32 i32)
+  (func (;21;) (type 1) (param i32 i32 i32)
     (local i32 v128 i32 v128 v128)
     i32.const 0
     local.set 3

@@ -80,6 +80,48 @@ def test_the_kept_state_is_never_taken_for_another() -> None:
     assert both.call(b, "text", "echo") == Ok(b, (Reply("text", "echo"),))
 
 
+LARGE = bytes(index * 7 % 128 for index in range(2 * 4096 + 100))
+EDITS = {
+    "a byte in the first part": b"!" + LARGE[1:],
+    "a byte in the middle": LARGE[:6000] + b"!" + LARGE[6001:],
+    "its last byte": LARGE[:-1] + b"!",
+    "its last byte but a part": LARGE[:-4097] + b"!" + LARGE[-4096:],
+    "both ends": b"!" + LARGE[1:-1] + b"!",
+    "no ASCII": LARGE[:6000] + b"\xff" + LARGE[6001:],
+    "longer at the end": LARGE + b"more",
+    "longer in the middle": LARGE[:6000] + b"more" + LARGE[6000:],
+    "longer at the begin": b"more" + LARGE,
+    "longer by a repetition": LARGE[:4096] + LARGE,
+    "shorter at the end": LARGE[:-5000],
+    "shorter in the middle": LARGE[:6000] + LARGE[7000:],
+    "shorter at the begin": LARGE[5000:],
+    "a part": LARGE[:4096],
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("after", EDITS.values(), ids=EDITS)
+def test_what_an_event_left_of_the_state_is_not_lost(after: bytes) -> None:
+    """Only what has changed is sent, there and back, wherever it is."""
+    _, actor = load(build("malformed"), True)
+    area = Area("malformed")
+    for before, result in ((LARGE, after), (after, LARGE), (LARGE, after)):
+        outcome = actor.call(0, before, "binary", None, words(0) + area.result(result, [Message("close")]))
+        assert outcome == Ok(result, (Reply("close", None),))
+
+
+def test_a_small_change_sends_little() -> None:
+    """Of a state of 8 KiB one part of 4 KiB at most, in hex."""
+    _, actor = load(build("touch"), True)
+    first = actor.call(0, b"\xff" * len(LARGE), "ping", None, b"")
+    assert isinstance(first, Ok)
+    route = actor._route
+    assert isinstance(route, ShimRoute)
+    route._max_state_size = 2 * 4096
+    second = actor.call(0, first.state, "ping", None, b"")
+    assert second == Ok(b"\xff" * len(LARGE), ())
+
+
 def test_an_answer_over_the_limits_leaves_nothing_behind() -> None:
     """What was refused is not taken for the state of a later call, and the instance goes on."""
     _, actor = load(build("probe"), True)
