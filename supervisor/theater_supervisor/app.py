@@ -13,6 +13,7 @@ from typing import Final, Literal
 import structlog
 import trio
 
+from theater_supervisor.actor.busy_poll import busy_polling
 from theater_supervisor.actor.compile import Compiled
 from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.prepare import prepare
@@ -80,7 +81,7 @@ class Supervisor:
         Raises SupervisorError when something has to be mended before the supervisor can run, and
         CriticalActorHeld after it has stopped because of one.
         """
-        with acquire(self._surroundings.var), self._preparing:
+        with acquire(self._surroundings.var), self._preparing, busy_polling():
             ports = await bind_ports(manifests)
             async with aclosing(ports), forking():
                 compiled = await prepare(manifests, self._surroundings.var / "cache")

@@ -12,6 +12,7 @@ import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
+from theater_supervisor.actor.busy_poll import current_busy_poll
 from theater_supervisor.actor.cgroup import WorkerGroup
 from theater_supervisor.actor.containment import resident_bytes, worker_group
 from theater_supervisor.actor.delivery import DeliveryWindow
@@ -88,6 +89,7 @@ class Incarnation:
         self._stop_by_s = math.inf
         self._patience = Patience()
         self._link: Link | None = None
+        self._busy_poll = current_busy_poll()
 
     @property
     def ready_s(self) -> float | None:
@@ -218,6 +220,7 @@ class Incarnation:
         if self._link is None or self._window.in_flight or self._stopping != "no":
             self._bell.ring()
         elif frames := self._window.take():
+            self._note_given(alone=len(frames) == 1)
             self._expect_answer()
             if not self._link.post(frames):
                 self._bell.ring()
@@ -231,11 +234,16 @@ class Incarnation:
                 await link.send([Stop()])
                 return
             if frames := self._window.take():
+                self._note_given(alone=False)
                 self._expect_answer()
                 if not await link.send(frames):
                     return
             else:
                 await self._bell.wait()
+
+    def _note_given(self, *, alone: bool) -> None:
+        if self._busy_poll:
+            self._busy_poll.note(self, alone=alone)
 
     async def _receive(self, link: Link, frames: list[FromWorker]) -> ExitClass | None:
         """Take results until the stream ends. Returns why the worker must go, None when it went by itself."""
