@@ -1,7 +1,10 @@
 """Open connections: events in order, replies in order, and every way a connection can end."""
 
 import errno
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import trio
@@ -599,3 +602,51 @@ def test_running_out_of_descriptors_ends_no_listener() -> None:
     with capture_logs() as logs:
         run(main)
     assert [entry["errno"] for entry in logs if entry["event"] == "accept_failed"] == ["EMFILE"]
+
+
+async def _says_goodbye(client: RawClient) -> None:
+    await client.send(frame(CLOSE, b"\x03\xe8"))
+    await client.close_frame()
+
+
+async def _resets(client: RawClient) -> None:
+    client.reset()
+
+
+async def _breaks_a_rule(client: RawClient) -> None:
+    await client.send(frame(3, b"reserved"))
+    assert (await client.close_frame()).code == 1002
+
+
+async def _sends_too_much(client: RawClient) -> None:
+    await client.send(frame(BINARY, bytes(2000)))
+    assert (await client.close_frame()).code == 1009
+
+
+@pytest.mark.parametrize("end", [_says_goodbye, _resets, _breaks_a_rule, _sends_too_much])
+@pytest.mark.parametrize("extra", [b"", b"Sec-WebSocket-Extensions: permessage-deflate\r\n"])
+def test_a_connection_that_has_ended_leaves_nothing_to_collect(
+    end: Callable[[RawClient], Awaitable[None]], extra: bytes
+) -> None:
+    """It is in no cycle, however it ends: a crowd that leaves costs the others no full collection."""
+    limits = replace(QUICK, max_message_bytes=1000)
+
+    async def main() -> None:
+        async with gateway_rig(limits, access=AccessRules(compression=True)) as rig:
+            async with rig.raw() as client:
+                await client.send(request(extra=extra))
+                await client.response()
+                await client.send(frame(TEXT, b"hello"))
+                await client.stream.receive_some(100)
+                (connection,) = map(weakref.ref, rig.gateway.connections)
+                await end(client)
+            await rig.until_idle()
+            rig.service.clients.clear()
+            assert connection() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main)
+    finally:
+        gc.enable()

@@ -44,7 +44,7 @@ class _Usage:
 
     events: int = 0
     octets: int = 0
-    turn: float = 0
+    turn: int = 0
 
     def below(self, events: int, octets: int) -> bool:
         return self.events < events and self.octets < octets
@@ -55,19 +55,19 @@ class DeliveryWindow:
     """Deliveries not committed yet. A connection's go to the worker in the order they came in.
 
     Connections are served in the order of arrival while the worker keeps up. What has to stay behind is
-    queued fairly instead: as if all connections took turns byte by byte, each event when it is complete.
-    So a small one of a quiet connection passes the backlog of a flood, and no connection starves.
+    queued fairly instead: each connection gets as many bytes served as any other that has something waiting.
+    So an event of a quiet connection passes the backlog of a flood, and no connection starves.
     """
 
     limits: WindowLimits = field(default_factory=WindowLimits)
     _arrived: deque[Deliver] = field(default_factory=deque)
-    _backlog: list[tuple[float, int, Deliver]] = field(default_factory=list)
+    _backlog: list[tuple[int, int, int, Deliver]] = field(default_factory=list)
     # In the order that workers got them; the first `_in_flight.events` are with the worker there is.
     _taken: deque[Deliver] = field(default_factory=deque)
     _in_flight: _Usage = field(default_factory=_Usage)
     _total: _Usage = field(default_factory=_Usage)
     _by_connection: dict[int, _Usage] = field(default_factory=dict)
-    _turn: float = 0
+    _turn: int = 0
     _taken_at_us: int = 0
     _suspects: int = 0
     _deaths: dict[int, int] = field(default_factory=dict)
@@ -195,18 +195,20 @@ class DeliveryWindow:
         return deliver
 
     def _line_up(self) -> None:
-        """Give what has arrived its turns (Demers, Keshav and Shenker, 1989; Bennett and Zhang, WF2Q+)."""
+        """Give what has arrived its turns (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+
+        Who had nothing waiting starts now, before all who have had more than their share; of those that start
+        at the same time, the smallest goes first.
+        """
         for deliver in self._arrived:
             usage = self._by_connection[deliver.connection]
-            usage.turn = max(self._turn, usage.turn) + _TURN_OCTETS + _octets(deliver)
-            heappush(self._backlog, (usage.turn, deliver.delivery, deliver))
+            start = max(self._turn, usage.turn)
+            usage.turn = start + _TURN_OCTETS + _octets(deliver)
+            heappush(self._backlog, (start, usage.turn, deliver.delivery, deliver))
         self._arrived.clear()
 
     def _next_in_turn(self) -> Deliver:
-        turn, _, deliver = heappop(self._backlog)
-        cost = _TURN_OCTETS + _octets(deliver)
-        # The service is shared by all, so each gets on by its part; no event is served before it begins.
-        self._turn = max(self._turn + cost / len(self._by_connection), turn - cost)
+        self._turn, _, _, deliver = heappop(self._backlog)
         return deliver
 
     def _admit(self, connection: int, kind: EventKind, at_us: int, payload: Payload) -> Deliver:

@@ -26,6 +26,7 @@ from theater_supervisor.gateway.message import MessageTooBig, TooManyFragments
 from theater_supervisor.gateway.sender import Sender
 from theater_supervisor.gateway.stream import SendBudget, Stream, receive
 from theater_supervisor.gateway.traffic import Traffic
+from theater_supervisor.gateway.turns import Turns
 from theater_supervisor.gateway.wire import (
     BoundedDeflate,
     BytesMessage,
@@ -61,6 +62,7 @@ class Connection:
         limits: ConnectionLimits,
         send_budget: SendBudget,
         receive_budget: ReceiveBudget,
+        turns: Turns,
         remote: str,
     ) -> None:
         self.client_address = remote
@@ -70,6 +72,7 @@ class Connection:
         self._service = service
         self._limits = limits
         self._receive_budget = receive_budget
+        self._turns = turns
         self._log = _log.bind(actor=service.name, remote=remote)
         self._reading = trio.CancelScope()
         self._awaiting_replies = trio.CancelScope()
@@ -109,6 +112,7 @@ class Connection:
                 await self._run(admitted, on_gone)
                 self._nursery.cancel_scope.cancel()
         finally:
+            self._intake.release()
             self._sender.release()
 
     def send(self, *results: Sequence[Reply]) -> None:
@@ -141,6 +145,7 @@ class Connection:
         try:
             with self._reading, self._failing_alone():
                 await self._read(admitted.early)
+                await self._turns.next()  # a crowd that leaves shall not do so in one round
         finally:
             self._sender.stop()
             self._intake.end()
@@ -202,12 +207,13 @@ class Connection:
                     self._intake.chunk_bytes = len(data) if len(data) > _RECEIVE_MORE_BYTES else 0
                     if not await self._handle_events(data):
                         return
-                more = len(data) >= _RECEIVE_BYTES and not self._receive_budget.is_tight
+                turns = self._turns if len(data) >= _RECEIVE_BYTES else None
+                more = turns is not None and not self._receive_budget.is_tight
                 size = max(_RECEIVE_MORE_BYTES, self._wire.missing_bytes) if more else _RECEIVE_BYTES
                 size = min(size, _RECEIVE_MOST_BYTES)
                 data = b""  # a silent client shall not keep what it sent last
                 self._heard = True  # handling it may have taken its time, in which nobody was listened to
-                data = await receive(self._stream, size, at_once=more)
+                data = await receive(self._stream, size, turns)
                 if not data:
                     await self._handle_eof()
                     return
@@ -232,7 +238,7 @@ class Connection:
             if work >= _WORK_PER_TURN:
                 # One buffer holds thousands of empty frames; the other connections shall not wait for all.
                 work = 0
-                await trio.lowlevel.checkpoint()
+                await self._turns.next()
         return True
 
     async def _handle_event(self, event: Event) -> bool:

@@ -96,6 +96,10 @@ class Intake:
         self._note_inbox()
         self._awaiting_room.cancel()
 
+    def release(self) -> None:
+        """Let go of who would be called, after `end`: what is in no cycle is gone without a collection."""
+        self._start = _nobody
+
     async def _stop_listening(self) -> None:
         self.is_listening = False
         self._count()
@@ -153,3 +157,7 @@ class Intake:
     def _note_inbox(self) -> None:
         self._inbox_changed.set()
         self._inbox_changed = trio.Event()
+
+
+def _nobody(task: Callable[[], Awaitable[None]]) -> None:
+    """Take the place of whoever would have started it."""

@@ -32,13 +32,12 @@ from theater_supervisor.gateway.limits import (
 from theater_supervisor.gateway.routes import Address, Route
 from theater_supervisor.gateway.stream import SendBudget, Stream, linger, peer, shown
 from theater_supervisor.gateway.traffic import Traffic
+from theater_supervisor.gateway.turns import Turns
 
 _log = structlog.get_logger()
 
 _HEAD_READ_BYTES: Final = 16 * 1024
 _ACCEPT_PAUSE_S: Final = 0.1
-# A handshake takes about a millisecond; a crowd's come in some turns of the event loop, not in one long one.
-_HANDSHAKES_PER_TURN: Final = 4
 _CROWD: Final = 32
 _TIDY_AFTER_S: Final = 2
 _POLL_S: Final = 0.01
@@ -89,7 +88,7 @@ class Gateway:
         )
         self._crowd = Crowd(_CROWD)
         self._tidying: trio.CancelScope | None = None
-        self._turns = trio.CapacityLimiter(_HANDSHAKES_PER_TURN)
+        self._turns = Turns()
         self._draining = False
         self._accepting = trio.CancelScope()
         self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
@@ -295,8 +294,7 @@ class Gateway:
                 if isinstance(stream, trio.SSLStream):
                     await stream.do_handshake()
                 while data := await stream.receive_some(_HEAD_READ_BYTES):
-                    async with self._turns:
-                        await trio.lowlevel.checkpoint()
+                    await self._turns.next()  # a handshake takes about a millisecond
                     if head := reader.feed(bytes(data)):
                         return head
             finally:
@@ -312,7 +310,13 @@ class Gateway:
 
     async def _serve(self, stream: Stream, admitted: Admitted, place: Place, remote: str) -> None:
         connection = Connection(
-            stream, place.route.service, place.route.limits, self._send_budget, self._receive_budget, remote
+            stream,
+            place.route.service,
+            place.route.limits,
+            self._send_budget,
+            self._receive_budget,
+            self._turns,
+            remote,
         )
         self._connections.add(connection)
         self._crowd.ebbed(len(self._connections))

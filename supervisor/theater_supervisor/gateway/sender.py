@@ -121,8 +121,9 @@ class Sender:
                 await linger(self._stream, self._limits.linger_s)
 
     def release(self) -> None:
-        """Let go of what waits: nothing will be written any more."""
+        """Let go of what waits, and of who would be told: nothing will be written any more."""
         self._outbound.close()
+        self._on_close = _nobody
 
     def _send_result(self, replies: Sequence[Reply]) -> None:
         if len(replies) > self._limits.max_replies or self._are_too_large(replies):
@@ -165,3 +166,7 @@ class Sender:
         self._reading.deadline = min(
             self._reading.deadline, trio.current_time() + self._limits.close_timeout_s
         )
+
+
+def _nobody() -> None:
+    """Take the place of whoever was told."""

@@ -11,6 +11,8 @@ from typing import Final
 
 import trio
 
+from theater_supervisor.gateway.turns import Turns
+
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _WRITE_BYTES: Final = 64 * 1024
@@ -39,16 +41,20 @@ def shown(address: tuple[str, int] | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def receive(stream: Stream, max_bytes: int, *, at_once: bool = False) -> bytes:
-    """Return what comes next, at most `max_bytes`, b"" at the end; `at_once` says that more waits already.
+async def receive(stream: Stream, max_bytes: int, turns: Turns | None = None) -> bytes:
+    """Return what comes next, at most `max_bytes`, b"" at the end; a long read waits for one of `turns`.
 
     A plain socket is waited for first and then read, where trio would try to read first, in vain for a client
     that waits for its answer: 8 µs for each message of such a one. Raises trio.BrokenResourceError.
     """
-    if type(stream) is not trio.SocketStream or at_once:
+    if isinstance(stream, trio.SSLStream):
+        if turns is not None:
+            await turns.next()
         return bytes(await stream.receive_some(max_bytes))
     while True:
         await trio.lowlevel.wait_readable(stream.socket)
+        if turns is not None:
+            await turns.next()
         try:
             return os.read(stream.socket.fileno(), max_bytes)
         except BlockingIOError:  # readiness is a hint

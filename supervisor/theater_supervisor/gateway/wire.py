@@ -60,8 +60,9 @@ class Wire(WebSocketConnection):
         response = self._wsproto.send(accepted)
         connection = self._wsproto.connection
         assert connection is not None
-        # Straight to the frames from here on: what WSConnection adds is the handshake.
+        # Straight to the frames from here on: what WSConnection adds is the handshake, 4 KiB of it.
         self._frames = connection
+        del self._wsproto
         if extension is not None:
             self._splitter = None
             self._deflate = extension.deflate

@@ -160,6 +160,23 @@ def test_a_quiet_connection_passes_the_backlog_of_floods() -> None:
         assert (999, text) in served(window, 2)
 
 
+def test_a_quiet_connection_passes_floods_that_go_on() -> None:
+    """However long they have been served and sent more: what comes of a quiet one goes next."""
+    window = DeliveryWindow(ONE_BY_ONE)
+    for connection in range(1, 101):
+        for _ in range(1 + connection % 3):
+            window.offer(connection, "binary", 0, bytes(64 * KIB))
+    for _ in range(250):
+        [deliver] = window.take()
+        window.offer(deliver.connection, "binary", 0, bytes(64 * KIB))
+        window.settle(1)
+    for text in ("first", "second", "third"):
+        window.take()
+        window.offer(999, "text", 0, text)
+        window.settle(1)
+        assert served(window, 1) == [(999, text)]
+
+
 def test_each_connection_stays_in_order_whatever_passes_it() -> None:
     """Floods and quiet ones: what is served of one connection is what it sent, in order."""
     window = flooded(1, 2, 3)
