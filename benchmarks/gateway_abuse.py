@@ -2,10 +2,10 @@
 
     python -m benchmarks.gateway_abuse [ATTACK …]
 
-The attacks are those of tests/faults/gateway_attacks.py at their full counts, again and again for at least ten
-seconds, in a process of their own; the supervisor and its worker have two, and this one has the good client
-alone. None of them is niced: with fewer cores than four busy processes the latency has what the scheduler adds
-in it, and so has the idle one.
+The attacks are those of tests/faults/gateway_attacks.py at their full counts, again and again for ten seconds
+at least, in a process of their own; the supervisor and its worker have two, and this one has the good client
+alone. None of them is niced: with fewer cores than four busy processes the latency has what the scheduler
+adds in it, and so has the idle one.
 """
 
 import socket
