@@ -45,6 +45,8 @@ _RECEIVE_MORE_BYTES: Final = 64 * 1024
 # Of a long message at one time. In smaller pieces those of several connections come in turns, all end at
 # about the same time, and then nothing is read while all are committed.
 _RECEIVE_MOST_BYTES: Final = 256 * 1024
+# What this inflates to takes milliseconds, if it was made for that.
+_MUCH_DEFLATED_BYTES: Final = 1024
 # In messages that came the short way; any other event takes about as long as eight of them.
 _WORK_PER_TURN: Final = 64
 _LONG_WAY: Final = 8
@@ -205,6 +207,8 @@ class Connection:
                     self._heard = True
                     self.traffic.bytes_in += len(data)
                     self._intake.chunk_bytes = len(data) if len(data) > _RECEIVE_MORE_BYTES else 0
+                    if self._wire.inflates and len(data) > _MUCH_DEFLATED_BYTES:
+                        await self._turns.next()
                     if not await self._handle_events(data):
                         return
                 turns = self._turns if len(data) >= _RECEIVE_BYTES else None

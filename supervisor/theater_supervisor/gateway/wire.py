@@ -89,6 +89,11 @@ class Wire(WebSocketConnection):
         return self._frames.state is ConnectionState.CLOSED
 
     @property
+    def inflates(self) -> bool:
+        """True when compression was agreed on."""
+        return self._deflate is not None
+
+    @property
     def missing_bytes(self) -> int:
         """How much is still to come of a long message, where that is known; else 0."""
         return self._splitter.missing_bytes if self._splitter else 0
