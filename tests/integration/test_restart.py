@@ -35,7 +35,7 @@ from theater_supervisor.journal.verify import verify
 from theater_supervisor.manifest_tables import RestartPolicy
 
 SMALL_WORKER = Path(__file__).with_name("small_worker.py")
-DEADLINES = Deadlines(start_s=0.5, answer_s=0.4, stop_s=0.3, exit_s=0.3)
+DEADLINES = Deadlines(start_s=2, answer_s=0.4, stop_s=0.3, exit_s=0.3)
 
 
 def policy(**settings: object) -> RestartPolicy:
@@ -95,7 +95,7 @@ def kinds(directory: Path) -> list[str]:
         ("nonsense", ProtocolBroken("unexpected end of CBOR")),
         ("closed pipe", ProtocolBroken("its pipe ended, but it did not")),
         ("start exit 3", Exited(3)),
-        ("start silence", StartTimeout(0.5)),
+        ("start silence", StartTimeout(2)),
         ("start nonsense", ProtocolBroken("unexpected end of CBOR")),
         ("init", InitFailed("no room")),
     ],

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final
 
 import trio
-from trio._core import _run
 
 # A worker's turn and its wake-up. One message alone is 7 to 19 % faster with it and takes 10 to 20 % more CPU
 # time; a message now and then takes no more. With half of it hardly anything is found.
@@ -114,6 +113,8 @@ def busy_polling() -> Iterator[None]:
 def _epoll_fd() -> int | None:
     """Find what trio's loop sleeps on, None where it is something else. trio does not show it."""
     try:
-        return _run.GLOBAL_RUN_CONTEXT.runner.io_manager._epoll.fileno()
-    except AttributeError:
+        from trio._core._run import GLOBAL_RUN_CONTEXT
+
+        return GLOBAL_RUN_CONTEXT.runner.io_manager._epoll.fileno()
+    except (ImportError, AttributeError):
         return None
