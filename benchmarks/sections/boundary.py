@@ -1,9 +1,9 @@
 """The boundary: what a call into an actor's component costs, by state size, and what a whole worker does.
 
 µs a call of component.py, all marshalling included, for an actor that changes one byte of its state in every
-call: the shim against wasmtime's public API, C and Python. Then messages a second through a worker process,
-from frames on its stdin to frames on its stdout. Calls are in CPU time of their thread, the process in real
-time.
+call: the shim against wasmtime's public API, C and Python; and for one that changes all of it. Then messages
+a second through a worker process, from frames on its stdin to frames on its stdout. Calls are in CPU time of
+their thread, the process in real time.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.unit.worker.process import LIMITS, SEED, start_frame, texts
 from benchmarks.figures import Plan, Sample, Section, Target
 from theater_protocol.framing import FrameDecoder, encode_frame
 from theater_protocol.items import all_from_worker, to_item
-from theater_protocol.messages import FromWorker, Ready, Stop
+from theater_protocol.messages import EventKind, FromWorker, Ready, Stop
 from theater_worker.compile import compile_component
 from theater_worker.component import ActorComponent, Ok
 from theater_worker.engine import new_engine
@@ -52,11 +52,11 @@ def _load(actor: str, with_shim: bool) -> ActorComponent:
     return component
 
 
-def _call_us(component: ActorComponent, state: bytes) -> float | None:
+def _call_us(component: ActorComponent, state: bytes, kind: EventKind = "ping") -> float | None:
     """Call for about _ROUND_S, each time with the state of the call before; µs a call."""
     calls, end_s, begun_s = 0, time.monotonic() + _ROUND_S, time.thread_time()
     while calls == 0 or (calls < _MAX_CALLS and time.monotonic() < end_s):
-        outcome = component.call(0, state, "ping", None, b"")
+        outcome = component.call(0, state, kind, None, b"")
         if not isinstance(outcome, Ok) or outcome.state is None:
             component.replace_instance()
             if calls:  # componentize-py's guests leak every state they are given, until memory is full
@@ -81,6 +81,9 @@ def _calls(rounds: int) -> Iterator[Sample]:
                     took_us = _call_us(component, state)
                     if took_us is not None:
                         yield Sample(f"{language}, {route}, {size}", took_us, "µs")
+            all_us = _call_us(components["C", "shim"], state, "binary")
+            if all_us is not None:
+                yield Sample(f"C, shim, {size}, all of it changes", all_us, "µs")
 
 
 class _Worker:
@@ -145,7 +148,7 @@ def _boundary(plan: Plan) -> Iterator[Sample]:
 
 BOUNDARY = Section(
     "boundary",
-    "A call into a component that changes a byte of its state, by the size of the state.",
+    "A call into a component that changes a byte of its state, or all of it, by the size of the state.",
     _boundary,
     (
         Target("C, shim, 4 B", 8),
