@@ -1,11 +1,12 @@
 """A good client beside hostile ones: its latency idle and under each attack, and the supervisor's memory.
 
-    python -m benchmarks.gateway_abuse [ATTACK …]
+    python -m benchmarks.gateway_abuse [NICENESS] [ATTACK …]
 
 The attacks are those of tests/faults/gateway_attacks.py at their full counts, again and again for ten seconds
 at least, in a process of their own; the supervisor and its worker have two, and this one has the good client
-alone. None of them is niced: with fewer cores than four busy processes the latency has what the scheduler
-adds in it, and so has the idle one.
+alone. With fewer cores than four busy processes the latency has what the scheduler adds in it, and so has the
+idle one. Attackers as a rule have machines of their own: with a NICENESS of 19 they get what the others leave
+them.
 """
 
 import socket
@@ -70,7 +71,7 @@ def latencies(url: str, over: trio.Event) -> list[float]:
     return sorted(taken)
 
 
-async def measure(running: Running, name: str, count: int) -> Measured:
+async def measure(running: Running, name: str, count: int, niceness: int) -> Measured:
     """Let the attack, or nothing for "idle", go on beside the good client."""
     url, over, taken = running.urls["echo"], trio.Event(), list[float]()
     before = memory_bytes(running)
@@ -92,7 +93,7 @@ async def measure(running: Running, name: str, count: int) -> Measured:
         else:
             until_s = trio.current_time() + LEAST_S
             while trio.current_time() < until_s:
-                await let_loose(name, url, count)
+                await let_loose(name, url, count, niceness)
         over.set()
     await trio.sleep(SETTLE_S)
     at = [taken[len(taken) * percent // 100] * 1e3 for percent in (50, 99)]
@@ -100,7 +101,7 @@ async def measure(running: Running, name: str, count: int) -> Measured:
     return Measured(len(taken), *at, taken[-1] * 1e3, grown, kept)
 
 
-async def main(names: list[str]) -> None:
+async def main(names: list[str], niceness: int) -> None:
     """Measure idle, then beside each attack."""
     with tempfile.TemporaryDirectory() as directory:
         write_manifest(Path(directory), "echo", "echo", compression=True, max_connections=2000)
@@ -110,7 +111,7 @@ async def main(names: list[str]) -> None:
             counts = {"idle": 0} | {attack.__name__: count for attack, count, _ in ATTACKS}
             idle_ms = None
             for name in counts if not names else ["idle", *names]:
-                seen = await measure(running, name, counts[name])
+                seen = await measure(running, name, counts[name], niceness)
                 idle_ms = idle_ms or seen.p99_ms
                 print(
                     f"{name:18} p50 {seen.p50_ms:7.1f}  p99 {seen.p99_ms:7.1f}  max {seen.max_ms:7.1f} ms"
@@ -121,4 +122,5 @@ async def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1:])
+    names = sys.argv[1:]
+    trio.run(main, names, int(names.pop(0)) if names and names[0].isdigit() else 0)

@@ -160,9 +160,9 @@ async def attack(name: str, url: str, count: int) -> None:
             nursery.start_soon(in_its_place, number)
 
 
-async def let_loose(name: str, url: str, count: int) -> None:
+async def let_loose(name: str, url: str, count: int, niceness: int = 0) -> None:
     """Run an attack as a process of its own. Raises CalledProcessError when one was let through."""
-    command = [sys.executable, "-m", __name__, name, url, str(count)]
+    command = ["nice", "-n", str(niceness), sys.executable, "-m", __name__, name, url, str(count)]
     await trio.run_process(command, cwd=Path(__file__).parents[2])
 
 
