@@ -19,9 +19,11 @@ from urllib.parse import urlsplit
 import trio
 
 from tests.integration.gateway_rig import BINARY, CLOSE, PING, TEXT, RawClient, frame, request
+from tests.integration.test_handshakes import HOSTILE
 
 MIB: Final = 1024 * 1024
 DEFLATE: Final = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+HANDSHAKES: Final = [sent for sent, _ in HOSTILE.values()]
 # Made once: an attacker's time is none of the supervisor's.
 LARGE: Final = frame(BINARY, bytes(64 * 1024))
 PINGS: Final = frame(PING, bytes(125)) * 400
@@ -53,6 +55,16 @@ async def slow_loris(url: str, number: int) -> None:
             for _ in range(30):
                 await trio.sleep(0.1)
                 await attacker.send(b"X-%d: y\r\n" % number)
+
+
+async def hostile_handshake(url: str, number: int) -> None:
+    """What is no handshake, or an eighth or more of it, then a reset."""
+    eighths, which = number % 8 + 1, number // 8 % len(HANDSHAKES)
+    sent = HANDSHAKES[which][: len(HANDSHAKES[which]) * eighths // 8]
+    with suppress(trio.BrokenResourceError), trio.move_on_after(0.1):
+        async with raw(url) as attacker:
+            await attacker.send(sent)
+            await attacker.rest()
 
 
 async def slow_reader(url: str, number: int) -> None:
@@ -136,6 +148,7 @@ Attack = Callable[[str, int], Awaitable[None]]
 # The attack, how many of it in the full campaign, how many at a time.
 ATTACKS: Final[list[tuple[Attack, int, int]]] = [
     (slow_loris, 500, 500),
+    (hostile_handshake, 5000, 50),
     (slow_reader, 100, 100),
     (ping_flood, 20, 20),
     (empty_fragments, 20, 4),
