@@ -4,7 +4,7 @@ wsproto remains the judge of everything else that comes: control frames, fragmen
 every broken frame reach it byte for byte and in order. Pure. RFC 6455, section 5.2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -68,17 +68,19 @@ class FrameSplitter:
         """How much is still to come of a binary message that comes in parts; 0 when none does."""
         return self._passing_bytes if self._key is not None else 0
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """Return the messages (text is str, binary is bytes) and the bytes for wsproto, in order."""
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Yield the messages (text is str, binary is bytes) and the bytes for wsproto, in order.
+
+        One at a time, for a buffer may hold thousands; all of them, or the end, before the next call.
+        """
         if self._held:
-            data = self._held + data
-        pieces: list[Piece] = []
+            data, self._held = self._held + data, b""
         at, size = 0, len(data)
         while at < size:
             if self._passing_bytes:
                 end = min(size, at + self._passing_bytes)
                 self._passing_bytes -= end - at
-                pieces.append(Passed(data[at:end]) if self._key is None else self._part(data[at:end]))
+                yield Passed(data[at:end]) if self._key is None else self._part(data[at:end])
                 at = end
                 continue
             if size - at < 2:
@@ -99,15 +101,15 @@ class FrameSplitter:
                     continue
                 self._pass_on(first, length)
                 if self._message_bytes > self._max_message_bytes and _is_legal(first, second, length):
-                    pieces.append(Passed(None))
-                    return pieces
+                    yield Passed(None)
+                    return
                 self._passing_bytes = head + length
                 continue
             message = _message(first, data[at + head - 4 : at + head], data[at + head : end])
-            pieces.append(Passed(data[at:end]) if message is None else message)
+            yield Passed(data[at:end]) if message is None else message
             at = end
-        self._held = data[at:] if at < size else b""
-        return pieces
+        if at < size:
+            self._held = data[at:]
 
     def _is_short(self, first: int, second: int, length: int) -> bool:
         if first not in _FIN_MESSAGES or not second & _MASKED or self._in_message:
