@@ -135,7 +135,7 @@ def test_a_second_signal_waits_for_nothing(tmp_path: Path, second: signal.Signal
 
 def test_what_is_in_flight_is_answered_and_newcomers_are_refused(tmp_path: Path) -> None:
     """While an event keeps the actor busy a stop begins: who waits behind it still gets the reply."""
-    write_manifest(tmp_path, "probe", "probe", "[limits]\ncall_timeout_s = 1")
+    write_manifest(tmp_path, "probe", "probe", "[limits]\ncall_timeout_s = 2")
 
     async def main() -> None:
         async with (
@@ -145,10 +145,9 @@ def test_what_is_in_flight_is_answered_and_newcomers_are_refused(tmp_path: Path)
         ):
             assert await ask(busy, "ready?") == "ready?"
             await busy.send_message("spin")
+            await queued(running, 1)  # two connections are in no order
             await waiting.send_message("last words")
-            with trio.fail_after(PATIENCE_S):
-                while next_queue(running) < 2:
-                    await trio.sleep(0.01)
+            await queued(running, 2)
             running.process.terminate()
             await stopping(running)
             with pytest.raises(OSError, match="all attempts to connect"):
@@ -162,10 +161,11 @@ def test_what_is_in_flight_is_answered_and_newcomers_are_refused(tmp_path: Path)
     trio.run(main)
 
 
-def next_queue(running: Running) -> int:
-    """How many events of the actor are not committed yet."""
-    (seen,) = ask_supervisor(running.var, "status").items
-    return int(seen["actors"][0]["queue"])
+async def queued(running: Running, count: int) -> None:
+    """Wait until so many events of the actor are not committed yet."""
+    with trio.fail_after(PATIENCE_S):
+        while ask_supervisor(running.var, "status").items[0]["actors"][0]["queue"] < count:
+            await trio.sleep(0.01)
 
 
 async def stopping(running: Running) -> None:
