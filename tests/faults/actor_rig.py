@@ -19,6 +19,7 @@ from theater_protocol.messages import Limits, Reply
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.spec import ActorSpec
+from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.store import Journal
 
@@ -81,6 +82,7 @@ async def open_journal(directory: Path, spec: ActorSpec, disk: Disk | None = Non
         durability="power-loss",
         vfs=disk.vfs if disk else None,
         log_file=disk.log_file if disk else LogFile,
+        bodies=disk.bodies if disk else BodyFiles,
     )
 
 

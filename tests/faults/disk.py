@@ -6,8 +6,10 @@ fast.
 """
 
 import errno
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,9 +18,12 @@ from random import Random
 import apsw
 import trio
 
+from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.log_file import LogFile
 
 SECTOR_BYTES = 512
+LARGE_BYTES = 120
+FILE_BYTES = 3 * 4096
 _NAMES = count()
 
 
@@ -90,6 +95,47 @@ class _Log(LogFile):
         self._disk.write(self.path, data, offset, super().write)
 
 
+class _Bodies(BodyFiles):
+    """The journal's large bodies, on a disk of these; small ones count as large, so that there are many."""
+
+    def __init__(self, disk: "Disk", database: Path) -> None:
+        self._disk = disk
+        super().__init__(database, LARGE_BYTES, FILE_BYTES)
+
+    def _create(self, path: Path) -> int:
+        # Like SQLite's log, its name is durable once its directory was synced.
+        self._disk.opening(path, apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_WAL)
+        return super()._create(path)
+
+    def _sync_directory(self, path: Path) -> None:
+        with self._errors():
+            self._disk.sync_name(path)
+
+    def _write(self, data: memoryview, at: int) -> None:
+        def go(data: bytes, at: int) -> None:
+            os.pwrite(self._fd_to_write, data, at)
+
+        with self._errors():
+            # Of a write that fails a part is written, which need not be whole blocks.
+            fcntl.fcntl(self._fd_to_write, fcntl.F_SETFL, os.O_WRONLY)
+            self._disk.write(self.path(self._file), bytes(data), at, go)
+
+    def _sync(self) -> None:
+        with self._errors():
+            self._disk.sync(self.path(self._file))
+
+    def _delete(self, path: Path) -> None:
+        with self._errors():
+            self._disk.delete(path, False, path.unlink)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as exc:
+            raise OSError(self._disk.errno, os.strerror(self._disk.errno)) from exc
+
+
 class Disk:
     """Passes everything through; a disk overrides what it does otherwise."""
 
@@ -101,6 +147,10 @@ class Disk:
     def log_file(self, database: Path) -> LogFile:
         """Return the log of a database on this disk."""
         return _Log(self, database)
+
+    def bodies(self, database: Path) -> BodyFiles:
+        """Return the large bodies of a database on this disk."""
+        return _Bodies(self, database)
 
     def opening(self, path: Path, flags: int) -> None:
         """Take note of a file about to be opened."""
@@ -272,7 +322,7 @@ class RecordingDisk(Disk):
 
     A name is durable once its directory was synced: by the first sync of a log or rollback journal after it
     was created (SQLite syncs the directory then), or by a deletion that asks for it. While `forgetful`, syncs
-    fail as Linux has it: what was to be synced counts as clean from then on, and is not on disk.
+    of the log fail as Linux has it: what was to be synced counts as clean from then on, and is not on disk.
     """
 
     def __init__(self, at_each: Callable[[Moment], None]) -> None:
@@ -317,7 +367,7 @@ class RecordingDisk(Disk):
 
     def sync(self, path: Path) -> None:
         """Take a sync."""
-        if self.forgetful:
+        if self.forgetful and path.name.endswith("-wal"):
             self._live[path.name].forget()
             self.errno = errno.EIO
             raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)

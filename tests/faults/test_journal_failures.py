@@ -84,8 +84,8 @@ def _after_kill(path: Path) -> Model:
     """Return what a supervisor would find that was killed at this moment and started on a sound disk."""
     copy = path.with_name("killed")
     copy.mkdir()
-    for file in (path, path.with_name(path.name + "-wal")):
-        if file.exists():
+    for file in path.parent.glob(f"{path.name}*"):
+        if not file.name.endswith("-shm"):
             shutil.copy(file, copy)
     database = begin(copy / path.name)
     model = Model.of(database.contents)
@@ -146,13 +146,20 @@ def _operations_of_commit(tmp_path: Path) -> int:
     raise AssertionError("unreachable: count never ends")
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """The error of a commit on a full disk says so, with SQLite's name for it and the file."""
-    disk = FailingDisk()
-    database = begin(tmp_path / "journal.db", disk=disk)
+@pytest.mark.parametrize(
+    ("seed", "named"),
+    [
+        pytest.param(2, "(ENOSPC: No space left on device) writing {}-bodies-1", id="large bodies"),
+        pytest.param(4, "(SQLITE_FULL) writing {}", id="no large body"),
+    ],
+)
+def test_a_full_disk_is_named(tmp_path: Path, seed: int, named: str) -> None:
+    """The error of a commit on a full disk says so, with a name for it and the file."""
+    disk, path = FailingDisk(), tmp_path / "journal.db"
+    database = begin(path, disk=disk)
     disk.fail_at(1, "ENOSPC", lasting=True)
-    batch = Script(2).batch(Model())
+    batch = Script(seed).batch(Model())
     with pytest.raises(JournalFailed) as caught:
         database.commit(batch.entries, batch.update)
-    assert str(caught.value) == f"disk full (SQLITE_FULL) writing {tmp_path}/journal.db"
+    assert str(caught.value) == f"disk full {named.format(path)}"
     database.close()

@@ -1,5 +1,6 @@
 """Journals that somebody changed: the verifier names the first bad seq. Journals nobody changed: no alarm."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from tests.faults.counts import repeats
 from tests.faults.disk import FailingDisk
 from tests.unit.journal.model import Script, begin, run
-from theater_protocol.chain import decode, encode, hash_body
+from theater_protocol.chain import Transition, decode, encode, hash_body
+from theater_supervisor.journal.bodies import Bodies, Place, is_place, read_place
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.verify import verify
 
@@ -30,10 +32,11 @@ def _journal(path: Path, seed: int, retention: Retention = KEEP_ALL) -> None:
 
 @dataclass(slots=True)
 class _Tamperer:
-    """One journal's file in the hands of someone with SQL; each method returns the first seq that is bad."""
+    """One journal's files in the hands of someone with SQL; each method returns the first seq that is bad."""
 
     sql: apsw.Connection
     random: Random
+    bodies: Bodies
 
     def seqs(self) -> list[int]:
         return self.kept("chain")
@@ -47,6 +50,14 @@ class _Tamperer:
     def row(self, seq: int) -> tuple[bytes, bytes]:
         query = "SELECT hash, body FROM chain WHERE seq = ?"
         return cast(tuple[bytes, bytes], self.sql.execute(query, (seq,)).get)
+
+    def transition(self, seq: int) -> Transition:
+        return decode(self.bodies.whole(self.row(seq)[1]))
+
+    def elsewhere(self) -> dict[int, Place]:
+        """Return the places of the large bodies by seq."""
+        stored = {seq: self.row(seq)[1] for seq in self.seqs()}
+        return {seq: read_place(one) for seq, one in stored.items() if is_place(one)}
 
     def kept(self, table: str) -> list[int]:
         return [cast(int, seq) for (seq,) in self.sql.execute(f"SELECT seq FROM {table} ORDER BY seq")]
@@ -66,6 +77,42 @@ class _Tamperer:
         hash_, body = self.row(seq)
         self.put(seq, hash_, self.flipped(body))
         return seq
+
+    def flip_large_body(self) -> int:
+        if not (places := self.elsewhere()):
+            return self.flip_body()
+        seq = self.random.choice(list(places))
+        file, at, size = places[seq]
+        with self.bodies.path(file).open("r+b") as opened:
+            opened.seek(at)
+            body = opened.read(size)
+            opened.seek(at)
+            opened.write(self.flipped(body))
+        return seq
+
+    def cut_large_bodies(self) -> int:
+        if not (places := self.elsewhere()):
+            return self.flip_body()
+        seq = self.random.choice(list(places))
+        file, at, size = places[seq]
+        os.truncate(self.bodies.path(file), at + size - 1)
+        return seq
+
+    def delete_large_bodies(self) -> int:
+        if not (places := self.elsewhere()):
+            return self.flip_body()
+        seq = min(places)
+        self.bodies.path(places[seq].file).unlink()
+        return seq
+
+    def swap_large_bodies(self) -> int:
+        if len(places := list(self.elsewhere())) < 2:
+            return self.flip_body()
+        first, second = sorted(self.random.sample(places, 2))
+        (hash_, stored), (other_hash, other_stored) = self.row(first), self.row(second)
+        self.put(first, hash_, other_stored)
+        self.put(second, other_hash, stored)
+        return first
 
     def flip_hash(self) -> int:
         seq = self.some_seq()
@@ -205,14 +252,14 @@ class _Tamperer:
 
     def forge_at_the_end(self) -> int:
         head = self.head()
-        transition = decode(self.row(head)[1])
+        transition = self.transition(head)
         body = encode(transition._replace(seq=head + 1, prev=self.row(head)[0]))
         self.put(head + 1, hash_body(body), body)
         return head + 1
 
     def replace_with_new_hash(self) -> int:
         seq = self.some_seq()
-        transition = decode(self.row(seq)[1])
+        transition = self.transition(seq)
         body = encode(transition._replace(at_us=transition.at_us + 1))
         self.put(seq, hash_body(body), body)
         return seq if seq == self.head() else seq + 1
@@ -220,6 +267,10 @@ class _Tamperer:
 
 ALWAYS: list[Callable[[_Tamperer], int]] = [
     _Tamperer.flip_body,
+    _Tamperer.flip_large_body,
+    _Tamperer.cut_large_bodies,
+    _Tamperer.delete_large_bodies,
+    _Tamperer.swap_large_bodies,
     _Tamperer.flip_hash,
     _Tamperer.flip_seq,
     _Tamperer.flip_recorded_head_seq,
@@ -247,7 +298,7 @@ WITH_CHECKPOINT: list[Callable[[_Tamperer], int]] = [_Tamperer.flip_checkpoint, 
 def _tamper(path: Path, tamper: Callable[[_Tamperer], int], random: Random) -> int:
     sql = apsw.Connection(str(path))
     sql.execute("BEGIN")
-    bad_seq = tamper(_Tamperer(sql, random))
+    bad_seq = tamper(_Tamperer(sql, random, Bodies(path)))
     sql.execute("COMMIT")
     sql.close()
     return bad_seq

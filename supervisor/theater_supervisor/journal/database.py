@@ -12,6 +12,7 @@ import apsw
 
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
+from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Origin, link
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused, failure, system_failure
 from theater_supervisor.journal.log_file import LogFile
@@ -38,9 +39,11 @@ class Database:
         retention: Retention = KEEP_ALL,
         vfs: str | None = None,
         log_file: Callable[[Path], LogFile] = LogFile,
+        bodies: Callable[[Path], BodyFiles] = BodyFiles,
     ) -> None:
         self.path = path
         self.log = log_file(path)
+        self._bodies = bodies(path)
         self._durability = durability
         self._retention = retention
         self._vfs = vfs
@@ -54,7 +57,7 @@ class Database:
         Raises JournalRefused, leaving the file as it is, and JournalFailed.
         """
         self._actor = origin.actor
-        schema.refuse_orphaned_log(self.path)
+        schema.refuse_orphans(self.path)
         try:
             schema.make_directory(self.path.parent)
         except OSError as exc:
@@ -66,7 +69,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 write_origin(connection, origin)
                 connection.execute("COMMIT")
-            self.contents = load(connection, self.path, self._actor)
+            self.contents = load(connection, self.path, self._actor, self._bodies)
             connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
             schema.sync_at_checkpoints(connection)
         except (apsw.CorruptError, apsw.NotADBError) as exc:
@@ -76,6 +79,9 @@ class Database:
             failed = self._failure(exc, "opening")
             self.close()
             raise failed from exc
+        except OSError as exc:
+            self.close()
+            raise system_failure(exc, "reading a large body of", self.path) from exc
         except JournalRefused:
             self.close()
             raise
@@ -99,9 +105,9 @@ class Database:
         after, rows = link(before, entries, update)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            write_batch(connection, before, after, entries, rows, update)
+            write_batch(connection, before, after, entries, rows, update, self._bodies)
             return self._keep(connection, after)
-        except apsw.Error as exc:
+        except (apsw.Error, OSError) as exc:
             raise self._abandon(exc, "writing") from exc
 
     def finish(self, after: Contents) -> None:
@@ -123,15 +129,21 @@ class Database:
         return self._durability == "power-loss"
 
     def write(self) -> None:
-        """Put what was staged into the log, in one piece. Raises JournalFailed."""
+        """Put what was staged into the log, in one piece, its large bodies first. Raises JournalFailed.
+
+        These are synced whatever the durability: else a power loss could leave a row without its body.
+        """
+        connection = self._usable()
         try:
-            self._usable().execute("COMMIT")
-        except apsw.Error as exc:
+            self._bodies.write()
+            connection.execute("COMMIT")
+        except (apsw.Error, OSError) as exc:
             raise self._abandon(exc, "writing") from exc
 
     def acknowledge(self, after: Contents) -> None:
         """Take note that what was written is as durable as it has to be."""
         self.contents = after
+        self._bodies.sweep(_nothing if self._syncs_commits else self.log.sync)
 
     def sync_failed(self, error: OSError) -> JournalFailed:
         """Take note that it is not; return what to raise."""
@@ -156,7 +168,7 @@ class Database:
             self.log.rewrite()
             connection = self._connect(create=False)
             _try_out(connection)
-            self.contents = load(connection, self.path, self._actor)
+            self.contents = load(connection, self.path, self._actor, self._bodies)
             schema.sync_at_checkpoints(connection)
         except OSError as exc:
             raise system_failure(exc, "rewriting", self.log.path) from exc
@@ -180,6 +192,7 @@ class Database:
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self._failed)
                 connection.close()
         self.log.close()
+        self._bodies.close()
 
     def _connect(self, *, create: bool) -> apsw.Connection:
         self._connection = schema.connect(self.path, self._vfs, create=create)
@@ -188,10 +201,12 @@ class Database:
     def _keep(self, connection: apsw.Connection, after: Contents) -> Contents:
         if not self._retention.is_due(after.oldest_seq, after.oldest_at_us, after.head.seq, after.at_us):
             return after
-        oldest_seq, oldest_at_us = prune(connection, self._retention, after.head.seq, after.at_us)
+        oldest_seq, oldest_at_us = prune(
+            connection, self._retention, after.head.seq, after.at_us, self._bodies
+        )
         return replace(after, oldest_seq=oldest_seq, oldest_at_us=oldest_at_us)
 
-    def _abandon(self, error: apsw.Error, doing: str) -> JournalFailed:
+    def _abandon(self, error: apsw.Error | OSError, doing: str) -> JournalFailed:
         self._failed = True
         failed = self._failure(error, doing)
         with suppress(apsw.Error):  # most failures have rolled back already
@@ -199,7 +214,9 @@ class Database:
                 self._connection.execute("ROLLBACK")
         return failed
 
-    def _failure(self, error: apsw.Error, doing: str) -> JournalFailed:
+    def _failure(self, error: apsw.Error | OSError, doing: str) -> JournalFailed:
+        if isinstance(error, OSError):
+            return system_failure(error, doing, self._bodies.newest)
         has_errno = self._connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError)
         errno = self._connection.system_errno if has_errno and self._connection is not None else 0
         return failure(error, doing, self.path, errno)
@@ -208,5 +225,9 @@ class Database:
 def _try_out(connection: apsw.Connection) -> None:
     """Commit something harmless."""
     connection.execute("BEGIN IMMEDIATE")
-    connection.pragma("user_version", schema.SCHEMA_VERSION)
+    connection.pragma("user_version", connection.pragma("user_version"))
     connection.execute("COMMIT")
+
+
+def _nothing() -> None:
+    """Sync what is synced."""

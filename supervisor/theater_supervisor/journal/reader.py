@@ -16,8 +16,9 @@ from theater_protocol.chain import Transition, decode
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint
 from theater_supervisor.journal import schema
+from theater_supervisor.journal.bodies import Bodies
 from theater_supervisor.journal.contents import Row
-from theater_supervisor.journal.errors import JournalRefused, failure
+from theater_supervisor.journal.errors import JournalRefused, failure, system_failure
 from theater_supervisor.journal.retention import read_checkpoint
 
 _PART_BYTES: Final = 4 * 1024 * 1024
@@ -28,18 +29,28 @@ _NO_END: Final = 1 << 63
 class JournalReader:
     """One moment of a journal. Values come as they are stored: damaged ones included."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, bodies: Bodies) -> None:
         self._connection = connection
+        self._bodies = bodies
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint, None while nothing was dropped. Raises RemoteProtocolError when it is damaged."""
         return read_checkpoint(self._connection)
 
     def rows(self, since_seq: int | None = None) -> Iterator[Row]:
-        """Yield (seq, hash, body) of the chain in the order of seq, None: whatever the seq."""
+        """Yield (seq, hash, body) of the chain in the order of seq, None: whatever the seq.
+
+        Raises RemoteProtocolError where a large body is missing, JournalFailed where it cannot be read.
+        """
         since = -(1 << 63) if since_seq is None else since_seq
         query = "SELECT seq, hash, body FROM chain WHERE seq >= ? ORDER BY seq"
-        return cast(Iterator[Row], self._connection.execute(query, (since,)))
+        bodies = self._bodies
+        for seq, hash_, stored in cast(Iterator[Row], self._connection.execute(query, (since,))):
+            try:
+                body = bodies.whole(stored)
+            except OSError as exc:
+                raise system_failure(exc, f"reading the body of seq {seq} of", bodies.database) from exc
+            yield seq, hash_, body
 
     def head(self) -> tuple[int, bytes, int, int] | None:
         """The recorded head: seq, hash, last connection, initialised (0 or 1)."""
@@ -79,17 +90,19 @@ def read(path: Path, vfs: str | None = None) -> Iterator[JournalReader]:
     if not path.is_file():
         raise JournalRefused(f"{path}: no such journal: check the actor's name and --var")
     connection: apsw.Connection | None = None
+    bodies = Bodies(path)
     try:
         connection = _connect(path, vfs)
         if schema.is_new(connection, path):
             raise JournalRefused(f"{path}: empty: its actor was never started")
         connection.execute("BEGIN")
-        yield JournalReader(connection)
+        yield JournalReader(connection, bodies)
     except (apsw.CorruptError, apsw.NotADBError) as exc:
         raise JournalRefused(f"{path}: damaged: {exc}: restore it from a backup") from exc
     except apsw.Error as exc:
         raise failure(exc, "reading", path) from exc
     finally:
+        bodies.close()
         if connection is not None:
             with suppress(apsw.Error):  # nothing was written that closing could lose
                 connection.close()
@@ -109,7 +122,7 @@ def rows(path: Path, since_seq: int = 0, until_seq: int | None = None) -> Iterat
             if last_seq is None:
                 head = journal.head()
                 last_seq = head[0] if head is not None else _NO_END
-            part = list(_part(journal.rows(since_seq), last_seq))
+            part = list(_part(path, journal.rows(since_seq), last_seq))
         for seq, hash_, body in part:
             if expected is not None and seq != expected:
                 raise _gap(path, expected, seq)
@@ -119,13 +132,16 @@ def rows(path: Path, since_seq: int = 0, until_seq: int | None = None) -> Iterat
             return
 
 
-def _part(rows: Iterator[Row], last_seq: int) -> Iterator[Row]:
+def _part(path: Path, rows: Iterator[Row], last_seq: int) -> Iterator[Row]:
     size = 0
-    for row in takewhile(lambda row: row[0] <= last_seq, rows):
-        yield row
-        size += _ROW_OVERHEAD_BYTES + len(row[2])
-        if size > _PART_BYTES:
-            return
+    try:
+        for row in takewhile(lambda row: row[0] <= last_seq, rows):
+            yield row
+            size += _ROW_OVERHEAD_BYTES + len(row[2])
+            if size > _PART_BYTES:
+                return
+    except RemoteProtocolError as exc:
+        raise JournalRefused(f"{path}: damaged: {exc}: run `theaterctl chain verify`") from exc
 
 
 def _gap(path: Path, expected: int, seq: int) -> JournalRefused:

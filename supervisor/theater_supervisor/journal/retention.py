@@ -14,6 +14,7 @@ from theater_protocol.chain import decode
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint, decode_checkpoint, encode_checkpoint, seal_checkpoint
 from theater_protocol.verifier import ChainVerifier
+from theater_supervisor.journal.bodies import BodyFiles, is_place
 from theater_supervisor.journal.contents import Row
 
 SLACK_US: Final = 3_600_000_000
@@ -66,11 +67,14 @@ def read_checkpoint(connection: apsw.Connection) -> Checkpoint | None:
     return decode_checkpoint(body)
 
 
-def prune(connection: apsw.Connection, retention: Retention, newest_seq: int, now_us: int) -> tuple[int, int]:
+def prune(
+    connection: apsw.Connection, retention: Retention, newest_seq: int, now_us: int, bodies: BodyFiles
+) -> tuple[int, int]:
     """Drop a step of the oldest transitions; return the oldest left, its seq and its time.
 
-    Call inside a transaction; raises apsw.Error. Nothing is dropped when one of them is damaged: it stays for
-    the offline verifier to name, and the next step is due as if the newest were the oldest.
+    Call inside a transaction, and `bodies.sweep` after it; raises apsw.Error. Nothing is dropped when one of
+    them is damaged: it stays for the offline verifier to name, and the next step is due as if the newest were
+    the oldest.
     """
     rows = connection.execute(
         "SELECT seq, hash, body FROM chain ORDER BY seq LIMIT ?", (retention.step_events + 1,)
@@ -79,18 +83,22 @@ def prune(connection: apsw.Connection, retention: Retention, newest_seq: int, no
     try:
         verifier = ChainVerifier(read_checkpoint(connection))
         *candidates, last = cast(list[Row], list(rows))
-        for row in candidates:
-            oldest = row[0], decode(row[2]).at_us
+        last_place = b""
+        for seq, hash_, stored in candidates:
+            body = bodies.whole(stored)
+            oldest = seq, decode(body).at_us
             if not retention.drops(*oldest, newest_seq, now_us):
                 break
-            if verifier.feed(*row):
+            if verifier.feed(seq, hash_, body):
                 return newest_seq, now_us
+            last_place = stored if is_place(stored) else last_place
         else:
-            oldest = last[0], decode(last[2]).at_us
-    except RemoteProtocolError:
+            oldest = last[0], decode(bodies.whole(last[2])).at_us
+    except (RemoteProtocolError, OSError):
         return newest_seq, now_us
     if verifier.seq >= 0:
         _drop(connection, verifier.checkpoint())
+        bodies.forget(last_place)
     return oldest
 
 

@@ -1,6 +1,7 @@
 """The tables of a journal and how its file is opened and recognised.
 
-One row of `chain` is one transition; everything else is derived from the chain and checked against it.
+One row of `chain` is one transition; everything else is derived from the chain and checked against it. In
+place of a large body the row has its place, see bodies.py.
 """
 
 import os
@@ -9,12 +10,15 @@ from typing import Final, Literal
 
 import apsw
 
+from theater_supervisor.journal.bodies import Bodies
 from theater_supervisor.journal.errors import JournalRefused
 
 Durability = Literal["power-loss", "process-crash"]
 
 APPLICATION_ID: Final = 0x54687472  # "Thtr"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+# Of a journal without large bodies, which an older release can read: from the first one on it is the other.
+PLAIN_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 5000
 # Of new journals. An event of 2 MiB takes 5.8 ms of CPU to commit, 10.5 with SQLite's own 4 KiB, because
 # there are two writes for each page; a small one as long. With 16 KiB it would be 4.4 ms, but 20 µs more.
@@ -76,21 +80,31 @@ def is_new(connection: apsw.Connection, path: Path) -> bool:
         raise JournalRefused(
             f"{path}: a database, but not a journal; it was left as it is: move it away or name another --var"
         )
-    if version != SCHEMA_VERSION:
+    if version not in (PLAIN_VERSION, SCHEMA_VERSION):
         raise JournalRefused(
-            f"{path}: a journal of schema version {version}, this theater-supervise reads version "
-            f"{SCHEMA_VERSION}; it was left as it is: run the release that wrote it, or move it away"
+            f"{path}: a journal of schema version {version}, this theater-supervise reads versions "
+            f"{PLAIN_VERSION} and {SCHEMA_VERSION}; it was left as it is: run the release that wrote it, or "
+            "move it away"
         )
     return False
 
 
-def refuse_orphaned_log(path: Path) -> None:
-    """Raise JournalRefused for an empty file beside a write-ahead log, which opening it would delete."""
+def refuse_orphans(path: Path) -> None:
+    """Raise JournalRefused for an empty file beside others that belong to what was in it.
+
+    Opening it would delete a write-ahead log; large bodies would in time be deleted as dropped ones.
+    """
+    if path.exists() and path.stat().st_size:
+        return
     log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size and (not path.exists() or not path.stat().st_size):
+    orphans = [log] if log.exists() and log.stat().st_size else []
+    bodies = Bodies(path)
+    orphans += map(bodies.path, bodies.files())
+    if orphans:
+        names = ", ".join(orphan.name for orphan in orphans)
         raise JournalRefused(
-            f"{path}: missing or empty, but {log.name} holds transitions; nothing was changed: "
-            "restore both files from one backup, or move both away"
+            f"{path}: missing or empty, but {names} holds transitions; nothing was changed: "
+            "restore all files from one backup, or move all away"
         )
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, TypeVar
 import trio
 
 from theater_protocol.messages import Changed, Unchanged
+from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
@@ -65,6 +66,7 @@ class Journal:
         retention: Retention = KEEP_ALL,
         vfs: str | None = None,
         log_file: Callable[[Path], LogFile] = LogFile,
+        bodies: Callable[[Path], BodyFiles] = BodyFiles,
     ) -> "Journal":
         """Open the journal of `actor`, or begin it, with its genesis, when there is none.
 
@@ -73,7 +75,7 @@ class Journal:
         Raises JournalRefused for a file that is not this actor's journal or is damaged, leaving it as it is,
         and JournalFailed when the disk does not let it be read or written.
         """
-        journal = cls(Database(path, durability, retention, vfs, log_file))
+        journal = cls(Database(path, durability, retention, vfs, log_file, bodies))
         origin = Origin(actor, component_sha256, initial_state, time.time_ns() // 1000)
         await journal._run(partial(journal._database.open, origin))
         return journal

@@ -3,7 +3,7 @@
 Every write here happens inside the caller's transaction. What the values must be is decided in contents.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -14,6 +14,7 @@ from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Ledger
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
+from theater_supervisor.journal.bodies import Bodies, BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin, Row
 from theater_supervisor.journal.errors import JournalRefused
 from theater_supervisor.journal.retention import hash_state, read_checkpoint
@@ -32,7 +33,7 @@ def write_origin(connection: apsw.Connection, origin: Origin) -> None:
     connection.execute("INSERT INTO state VALUES (0, ?)", (origin.state,))
     connection.execute("INSERT INTO snapshot VALUES (0, ?)", (origin.state,))
     connection.pragma("application_id", schema.APPLICATION_ID)
-    connection.pragma("user_version", schema.SCHEMA_VERSION)
+    connection.pragma("user_version", schema.PLAIN_VERSION)
 
 
 def write_batch(
@@ -42,9 +43,10 @@ def write_batch(
     entries: Sequence[Entry],
     rows: Sequence[Row],
     update: Changed | Unchanged,
+    bodies: BodyFiles,
 ) -> None:
-    """Write what a batch changes. Raises apsw.Error."""
-    _write_chain(connection, entries, rows)
+    """Write what a batch changes; large bodies are staged. Raises apsw.Error, and OSError for those."""
+    _write_chain(connection, entries, rows, bodies)
     _write_connections(connection, entries)
     _write_head(connection, after)
     if isinstance(update, Changed):
@@ -52,17 +54,35 @@ def write_batch(
     _write_snapshots(connection, before, after, entries)
 
 
-def _write_chain(connection: apsw.Connection, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
-    connection.executemany("INSERT INTO chain VALUES (?, ?, ?)", rows)
+def _write_chain(
+    connection: apsw.Connection, entries: Sequence[Entry], rows: Sequence[Row], bodies: BodyFiles
+) -> None:
+    # What is quarantined is never dropped, files of bodies are.
     poison = [row for entry, row in zip(entries, rows, strict=True) if entry.outcome == "poison"]
-    connection.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", poison)
+    stored: Iterable[Row] = rows
+    if any(bodies.takes(body) for _, _, body in rows):
+        stored = [row if row in poison else _stored(row, bodies) for row in rows]
+        if connection.pragma("user_version") != schema.SCHEMA_VERSION:
+            connection.pragma("user_version", schema.SCHEMA_VERSION)
+    connection.executemany("INSERT INTO chain VALUES (?, ?, ?)", stored)
+    if poison:
+        connection.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", poison)
+
+
+def _stored(row: Row, bodies: BodyFiles) -> Row:
+    seq, hash_, body = row
+    return (seq, hash_, bodies.stage(body)) if bodies.takes(body) else row
 
 
 def _write_connections(connection: apsw.Connection, entries: Sequence[Entry]) -> None:
     opened = {entry.connection for entry in entries if entry.kind == "connect"}
     closed = {entry.connection for entry in entries if entry.kind == "close"}
-    connection.executemany("INSERT INTO connection VALUES (?)", [(one,) for one in sorted(opened - closed)])
-    connection.executemany("DELETE FROM connection WHERE id = ?", [(one,) for one in closed - opened])
+    if opened:
+        new = [(one,) for one in sorted(opened - closed)]
+        connection.executemany("INSERT INTO connection VALUES (?)", new)
+    if closed:
+        gone = [(one,) for one in closed - opened]
+        connection.executemany("DELETE FROM connection WHERE id = ?", gone)
 
 
 def _write_head(connection: apsw.Connection, after: Contents) -> None:
@@ -95,8 +115,11 @@ def _write_snapshot(connection: apsw.Connection, seq: int, state: bytes | None) 
     )
 
 
-def load(connection: apsw.Connection, path: Path, actor: str) -> Contents:
-    """Read what the journal holds. Raises JournalRefused when its ends do not fit together, apsw.Error."""
+def load(connection: apsw.Connection, path: Path, actor: str, bodies: Bodies) -> Contents:
+    """Read what the journal holds.
+
+    Raises JournalRefused when its ends do not fit together, apsw.Error, and OSError for large bodies.
+    """
     head_row = connection.execute("SELECT seq, hash, last_connection, initialised FROM head").get
     state_row = connection.execute("SELECT only, bytes FROM state").get
     newest = connection.execute("SELECT seq, hash, body FROM chain ORDER BY seq DESC LIMIT 1").get
@@ -104,14 +127,15 @@ def load(connection: apsw.Connection, path: Path, actor: str) -> Contents:
     if head_row is None or newest is None or state_row is None:
         raise damaged(path, "its head or its state is missing")
     head_seq, head_hash, last_connection, initialised = cast(tuple[int, bytes, int, int], head_row)
-    seq, hash_, body = cast(Row, newest)
+    seq, hash_, stored = cast(Row, newest)
     _, state = cast(tuple[int, bytes | None], state_row)
-    if (seq, hash_) != (head_seq, head_hash) or hash_body(body) != hash_:
-        raise damaged(path, f"seq {seq} is not the head that was recorded")
     try:
+        body = bodies.whole(stored)
+        if (seq, hash_) != (head_seq, head_hash) or hash_body(body) != hash_:
+            raise damaged(path, f"seq {seq} is not the head that was recorded")
         transition = decode(body)
         owner = _owner(connection)
-        oldest_seq, oldest_at_us = read_oldest(connection)
+        oldest_seq, oldest_at_us = read_oldest(connection, bodies)
     except RemoteProtocolError as exc:
         raise damaged(path, str(exc)) from exc
     if owner != actor:
@@ -136,11 +160,11 @@ def _owner(connection: apsw.Connection) -> str:
     return given.actor
 
 
-def read_oldest(connection: apsw.Connection) -> tuple[int, int]:
+def read_oldest(connection: apsw.Connection, bodies: Bodies) -> tuple[int, int]:
     """Return the oldest transition's seq and time. Raises RemoteProtocolError when it is damaged."""
     row = connection.execute("SELECT seq, body FROM chain ORDER BY seq LIMIT 1").get
-    seq, body = cast(tuple[int, bytes], row)
-    return seq, decode(body).at_us
+    seq, stored = cast(tuple[int, bytes], row)
+    return seq, decode(bodies.whole(stored)).at_us
 
 
 def damaged(path: Path, what: str) -> JournalRefused:

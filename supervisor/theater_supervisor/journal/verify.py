@@ -77,6 +77,8 @@ class _Verification:
         self._chain = ChainVerifier(self._checkpoint)
         try:
             return self._links() or next(self._tables(), None)
+        except RemoteProtocolError as exc:
+            return Fault(self._chain.seq + 1, str(exc))
         except apsw.CorruptError as exc:
             return Fault(self._chain.seq + 1, f"the file is damaged: {exc}")
 

@@ -152,7 +152,7 @@ def begin(
     disk: Disk | None = None,
 ) -> Database:
     """Open the test actor's journal, or begin it."""
-    beneath = (disk.vfs, disk.log_file) if disk else ()
+    beneath = (disk.vfs, disk.log_file, disk.bodies) if disk else ()
     database = Database(path, durability, retention, *beneath)
     database.open(Origin(ACTOR, COMPONENT, None, START_US))
     return database

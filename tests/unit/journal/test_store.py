@@ -211,7 +211,7 @@ def test_a_journal_of_another_actor_is_refused(tmp_path: Path) -> None:
 def _another_version(path: Path) -> None:
     begin(path).close()
     with apsw.Connection(str(path)) as sql:
-        sql.pragma("user_version", 2)
+        sql.pragma("user_version", 3)
     sql.close()
 
 
@@ -254,7 +254,7 @@ def _no_state(path: Path) -> None:
 
 
 FOREIGN = {
-    "another version": (_another_version, "schema version 2"),
+    "another version": (_another_version, "schema version 3"),
     "another database": (_another_database, "not a journal"),
     "not a database": (_not_a_database, "damaged"),
     "emptied beside its log": (_emptied_beside_its_log, "holds transitions"),
