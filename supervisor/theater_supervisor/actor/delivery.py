@@ -25,7 +25,8 @@ class WindowLimits:
 
     The connection's bounds are smaller than the actor's, so that one flooder cannot starve the rest. Many
     cannot either: a payload of `small_bytes` always fits when it is the only event of its connection. What
-    is in flight is passed by nobody: `in_flight_bytes` is how long the smallest event may have to wait.
+    is in flight is passed by nobody: `in_flight_bytes` is how long the smallest event may have to wait. Of large
+    ones there are `in_flight_at_least`, so that one is handled while another is committed.
     """
 
     actor_events: int = 2048
@@ -35,6 +36,7 @@ class WindowLimits:
     small_bytes: int = 4096
     in_flight_events: int = 256
     in_flight_bytes: int = 256 * 1024
+    in_flight_at_least: int = 2
     deaths: int = 3
 
 
@@ -128,7 +130,9 @@ class DeliveryWindow:
         # Whether anything may follow init is known from its result.
         events = 1 if self._suspects or self._head_is_init() else limits.in_flight_events
         given: list[Deliver] = []
-        while in_flight.below(events, limits.in_flight_bytes):
+        while in_flight.events < events and (
+            in_flight.octets < limits.in_flight_bytes or in_flight.events < limits.in_flight_at_least
+        ):
             deliver = self._next()
             if deliver is None:
                 return given
