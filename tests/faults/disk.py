@@ -78,7 +78,7 @@ class _Log(LogFile):
         self._disk = disk
         super().__init__(database)
 
-    def sync(self) -> None:
+    def sync(self, *, awake: bool = False) -> None:
         try:
             self._disk.sync(self.path)
         except apsw.Error as exc:

@@ -25,8 +25,8 @@ class WindowLimits:
 
     The connection's bounds are smaller than the actor's, so that one flooder cannot starve the rest. Many
     cannot either: a payload of `small_bytes` always fits when it is the only event of its connection. What
-    is in flight is passed by nobody: `in_flight_bytes` is how long the smallest event may have to wait. Of large
-    ones there are `in_flight_at_least`, so that one is handled while another is committed.
+    is in flight is passed by nobody: `in_flight_bytes` is how long the smallest event may have to wait. Of
+    large ones there are `in_flight_at_least`, so that one is handled while another is committed.
     """
 
     actor_events: int = 2048

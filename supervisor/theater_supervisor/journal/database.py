@@ -110,12 +110,12 @@ class Database:
         except (apsw.Error, OSError) as exc:
             raise self._abandon(exc, "writing") from exc
 
-    def finish(self, after: Contents) -> None:
-        """Write what was staged, sync it and acknowledge it. Raises JournalFailed."""
+    def finish(self, after: Contents, *, awake: bool = False) -> None:
+        """Write what was staged, sync it, `awake` or not, and acknowledge it. Raises JournalFailed."""
         self.write()
         if self._syncs_commits:
             try:
-                self.log.sync()
+                self.log.sync(awake=awake)
             except OSError as exc:
                 raise self.sync_failed(exc) from exc
         self.acknowledge(after)

@@ -29,9 +29,12 @@ class LogFile:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         return self._fd
 
-    def sync(self) -> None:
-        """Wait until what was written is on disk."""
-        os.fdatasync(self.fileno())
+    def sync(self, *, awake: bool = False) -> None:
+        """Wait until what was written is on disk; `awake`, where the system offers that: see KernelSync."""
+        if awake and self.can_sync_meanwhile() and self._kernel_sync is not None:
+            self._kernel_sync.fdatasync_awake(self.fileno())
+        else:
+            os.fdatasync(self.fileno())
 
     def can_sync_meanwhile(self) -> bool:
         """Say whether the system offers what `sync_meanwhile` needs."""

@@ -4,6 +4,7 @@ The blocking work is in database.py, one call at a time; pace.py says where it r
 a transition is or when one is due.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -36,6 +37,9 @@ __all__ = [
 _CLOSE_S: Final = 10.0
 # Who comes alone has nothing else to be done meanwhile, and waits 50 µs longer when the kernel is asked.
 _LONE_ENTRIES: Final = 2
+# Who commits again so soon serves a client that waits for each answer: it gets it an eighth sooner when the
+# processor stays awake, for a fifth more CPU time. For others that would be a waste.
+_BRISK_S: Final = 0.002
 
 _T = TypeVar("_T")
 
@@ -53,6 +57,7 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._limiter = trio.CapacityLimiter(1)
+        self._ended_s = -math.inf
 
     @classmethod
     async def open(
@@ -139,14 +144,17 @@ class Journal:
         begun_s = time.monotonic()
         after = self._database.stage(entries, state)
         on_loop = self._pace.allows(len(entries), begun_s)
-        if on_loop and (len(entries) <= _LONE_ENTRIES or not self._database.can_sync_meanwhile()):
-            took_s = _timed(partial(self._database.finish, after))
+        lone = len(entries) <= _LONE_ENTRIES
+        if on_loop and (lone or not self._database.can_sync_meanwhile()):
+            awake = lone and begun_s - self._ended_s < _BRISK_S
+            took_s = _timed(partial(self._database.finish, after, awake=awake))
         else:
             with trio.CancelScope(shield=True):  # what is staged has begun
                 if on_loop:
                     took_s = await self._finish_meanwhile(after)
                 else:
                     took_s = await self._run(partial(_timed, partial(self._database.finish, after)))
+        self._ended_s = time.monotonic()
         self._pace.used(len(entries), took_s, on_loop=on_loop)
 
     async def recover(self) -> None:

@@ -10,6 +10,7 @@ import trio.testing
 
 from tests.faults.disk import FailingDisk
 from tests.unit.journal.model import ACTOR, COMPONENT, Model, Script
+from theater_supervisor.journal import store
 from theater_supervisor.journal.kernel_sync import KernelSync
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.pace import Pace
@@ -54,9 +55,23 @@ class _WithoutKernel(LogFile):
     def can_sync_meanwhile(self) -> bool:
         return False
 
-    def sync(self) -> None:
+    def sync(self, *, awake: bool = False) -> None:
         self.syncs += 1
-        super().sync()
+        super().sync(awake=awake)
+
+
+class _Noting(LogFile):
+    """A log that notes how each sync was asked for, and is synced at once."""
+
+    def __init__(self, database: Path) -> None:
+        super().__init__(database)
+        self.awake: list[bool] = []
+
+    def sync(self, *, awake: bool = False) -> None:
+        self.awake.append(awake)
+
+    async def sync_meanwhile(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 async def _open(path: Path, log_file: Callable[[Path], LogFile], vfs: str | None = None) -> Journal:
@@ -150,6 +165,49 @@ def test_without_the_kernels_help_somebody_waits_for_the_disk(tmp_path: Path) ->
             await journal.commit(batch.entries, batch.update)
             assert log.syncs == number
         await journal.aclose()
+
+    trio.run(work)
+
+
+def test_the_processor_stays_awake_only_for_one_event_right_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that waits for each answer is worth it; one after a pause is not, and neither is a batch."""
+    log, now_s = _Noting(tmp_path / "journal.db"), 1000.0
+    monkeypatch.setattr(store.time, "monotonic", lambda: now_s)
+
+    async def work() -> None:
+        nonlocal now_s
+        journal, model = await _open(tmp_path / "journal.db", lambda _: log), Model()
+        script = Script(3)
+        for pause_s, size in ((0.0, 1), (0.001, 1), (0.001, 2), (0.003, 1), (0.001, 6), (0.001, 1)):
+            now_s += pause_s
+            batch = script.batch(model, size=size)
+            await journal.commit(batch.entries, batch.update)
+            model = batch.after
+        await journal.aclose()
+
+    trio.run(work)
+    assert log.awake == [False, True, True, False, True]
+
+
+@pytest.mark.skipif(KernelSync.where_offered() is None, reason="the kernel offers no asynchronous I/O here")
+def test_a_sync_with_the_processor_awake_ends_and_fails_as_another_does(tmp_path: Path) -> None:
+    """By turns with ones that a task awaits; what cannot be synced is said as os.fdatasync says it."""
+
+    async def work() -> None:
+        kernel = KernelSync()
+        with (tmp_path / "file").open("wb", buffering=0) as file, trio.fail_after(30):
+            for _ in range(20):
+                file.write(bytes(8192))
+                kernel.fdatasync_awake(file.fileno())
+                await kernel.fdatasync(file.fileno())
+        reader, writer = os.pipe()
+        with pytest.raises(OSError, match="Invalid argument"):
+            kernel.fdatasync_awake(reader)
+        os.close(reader)
+        os.close(writer)
+        kernel.close()
 
     trio.run(work)
 
