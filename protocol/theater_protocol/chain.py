@@ -19,7 +19,7 @@ TransitionKind = Literal["genesis", "instance", "init", "connect", "text", "bina
 TransitionOutcome = Literal["ok", "err", "trap", "timeout", "poison"]
 
 _DOMAIN: Final = b"theater-chain-1\0"
-_LARGE_BYTES: Final = 16 * 1024  # to copy, for a hash
+_LARGE_BYTES: Final = 16 * 1024  # to copy once more
 _FIELDS: Final = 10
 _HASH_ITEM_BYTES: Final = 2 + HASH_BYTES
 _FIXED_BYTES: Final = 4 + _HASH_ITEM_BYTES  # the heads of array, format, kind and outcome; prev
@@ -92,7 +92,13 @@ def encode(transition: Transition) -> bytes:
         _check(item)
     except RemoteProtocolError as exc:
         raise LocalProtocolError(f"not a transition: {exc}") from exc
+    if _is_large(inputs) or any(_is_large(payload) for _, payload in replies):
+        return b"".join(cbor.encode_in_parts(item))
     return cbor.encode(item)
+
+
+def _is_large(payload: Payload | list[object]) -> bool:
+    return payload is not None and len(payload) >= _LARGE_BYTES
 
 
 def decode(body: bytes) -> Transition:

@@ -9,6 +9,7 @@ from dataclasses import astuple, fields
 from typing import Any, Final, Never, TypeVar, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.framing import encode_frame, encode_large_frame
 from theater_protocol.messages import (
     DEFERRED,
     HASH_BYTES,
@@ -67,22 +68,34 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             return [16, sha256, exports_init, sandbox_level]
 
 
-def to_batch_items(frames: Iterable[ToWorker | FromWorker]) -> Iterator[list[object]]:
-    """Turn frames into items, as many in one as MAX_BATCH_FRAME_BYTES allow: that costs half as much.
+def encode_frames(frames: Iterable[ToWorker | FromWorker]) -> bytes:
+    """Encode frames for one write.
 
-    An item is a frame's own, or an array of such. Raises what to_item does.
+    An item is a frame's own or an array of as many as MAX_BATCH_FRAME_BYTES allow, which costs half as much.
+    Raises what to_item and framing.encode_frame do.
     """
+    parts: list[bytes] = []
+    for item, size in _batches(frames):
+        if size > MAX_BATCH_FRAME_BYTES:
+            parts += encode_large_frame(item)
+        else:
+            parts.append(encode_frame(item))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _batches(frames: Iterable[ToWorker | FromWorker]) -> Iterator[tuple[list[object], int]]:
+    """Yield items and about how many bytes each has."""
     batch: list[object] = []
     batch_bytes = 0
     for frame in frames:
         frame_bytes = _size_bytes(frame)
         if batch and batch_bytes + frame_bytes > MAX_BATCH_FRAME_BYTES:
-            yield _as_item(batch)
+            yield _as_item(batch), batch_bytes
             batch, batch_bytes = [], 0
         batch.append(to_item(frame))
         batch_bytes += frame_bytes
     if batch:
-        yield _as_item(batch)
+        yield _as_item(batch), batch_bytes
 
 
 def _as_item(batch: list[object]) -> list[object]:

@@ -13,7 +13,7 @@ from tests.faults.counts import FULL, repeats
 from theater_protocol import cbor
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import HEADER_BYTES, FrameDecoder, encode_frame
-from theater_protocol.items import all_from_worker, from_worker, to_batch_items, to_item
+from theater_protocol.items import all_from_worker, encode_frames, from_worker, to_item
 from theater_protocol.messages import (
     Changed,
     Deferred,
@@ -40,7 +40,7 @@ HONEST: list[FromWorker] = [
     Result(2, "ok", None, (Reply("binary", b"\0\xff"), Reply("ping", b"")), HASH, Changed(STATE)),
     Result(3, "err", "no such room", (), HASH, Unchanged()),
 ]
-WIRE = b"".join(map(encode_frame, [*map(to_item, HONEST[:2]), *to_batch_items(HONEST[2:])]))
+WIRE = b"".join(map(encode_frame, map(to_item, HONEST[:2]))) + encode_frames(HONEST[2:])
 
 
 def receive(data: bytes) -> list[Result]:

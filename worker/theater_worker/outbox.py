@@ -13,8 +13,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from theater_protocol.framing import encode_frame
-from theater_protocol.items import to_batch_items
+from theater_protocol.items import encode_frames
 from theater_protocol.messages import (
     DEFERRED,
     MAX_BATCH_BYTES,
@@ -73,7 +72,7 @@ class Outbox:
             self._pending = []
             self._pending_bytes = 0
             self._first_change, self._last_change = None, -1
-            self._write(b"".join(map(encode_frame, to_batch_items(results))))
+            self._write(encode_frames(results))
 
     def _change_state(self, state: State) -> None:
         if state == self.state:

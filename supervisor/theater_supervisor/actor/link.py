@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import trio
 
 from theater_protocol import framing
-from theater_protocol.items import all_from_worker, to_batch_items
+from theater_protocol.items import all_from_worker, encode_frames
 from theater_protocol.messages import FromWorker, Limits, ToWorker
 
 # As much as a pipe holds. A hostile worker can make objects of it that take sixty times as much.
@@ -36,7 +36,7 @@ class Link:
 
     def post(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames as far as the pipe takes them now; False when some are left for `drain`."""
-        data = b"".join(map(framing.encode_frame, to_batch_items(frames)))
+        data = encode_frames(frames)
         self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
         try:
             self._write_some()

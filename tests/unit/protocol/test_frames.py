@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from theater_protocol import cbor, framing
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
-from theater_protocol.items import from_worker, to_item, to_worker
+from theater_protocol.items import (
+    all_from_worker,
+    all_to_worker,
+    encode_frames,
+    from_worker,
+    to_item,
+    to_worker,
+)
 from theater_protocol.messages import (
     Changed,
     Deferred,
@@ -55,6 +62,43 @@ SCHEMA = Validator((importlib.resources.files("theater_protocol") / "frames.cddl
 def wire(frames: list[ToWorker] | list[FromWorker]) -> bytes:
     """The frames as bytes."""
     return b"".join(framing.encode_frame(to_item(frame)) for frame in frames)
+
+
+TEXTS = st.one_of(st.text(max_size=40), st.sampled_from(["grüße" * 5000, "x" * (1 << 16)]))
+OCTETS = st.one_of(st.binary(max_size=300), st.integers(16380, 70_000).map(bytes))
+ITEMS = st.recursive(
+    st.one_of(st.integers(0, (1 << 64) - 1), st.none(), st.booleans(), TEXTS, OCTETS),
+    lambda items: st.lists(items, max_size=30),
+    max_leaves=60,
+)
+
+
+@given(st.lists(ITEMS, max_size=30))
+def test_the_parts_of_an_item_are_its_encoding(item: list[object]) -> None:
+    """Whatever is in it and however long that is, down to the shortest form of each head."""
+    assert b"".join(cbor.encode_in_parts(item)) == cbor.encode(item)
+
+
+def test_the_long_way_refuses_what_the_short_one_does() -> None:
+    """Text that UTF-8 cannot hold, and a frame over the limit."""
+    with pytest.raises(LocalProtocolError, match="cannot encode"):
+        cbor.encode_in_parts(["\ud800" * (1 << 16)])
+    with pytest.raises(LocalProtocolError, match="over the limit"):
+        framing.encode_large_frame([bytes(framing.MAX_FRAME_BYTES)])
+
+
+def test_large_frames_travel_as_small_ones_do() -> None:
+    """A message of a MiB, before and behind small ones, comes out as it went in, both ways."""
+    large = bytes(range(256)) * 4096
+    down: list[ToWorker] = [Deliver(1, 1, "text", 5, "a"), Deliver(2, 1, "binary", 5, large), Stop()]
+    up: list[FromWorker] = [
+        Result(
+            1, "ok", None, (Reply("binary", large), Reply("text", "grüße" * 50_000)), HASH, Changed(large)
+        ),
+        Result(2, "ok", None, (), HASH, Unchanged()),
+    ]
+    assert all_to_worker(framing.FrameDecoder().feed(encode_frames(down))) == down
+    assert all_from_worker(framing.FrameDecoder().feed(encode_frames(up))) == up
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000, 1 << 20])
