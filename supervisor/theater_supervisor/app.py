@@ -19,7 +19,7 @@ from theater_supervisor.actor.log_budget import LogBudget
 from theater_supervisor.actor.prepare import prepare
 from theater_supervisor.actor.template import forking
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError
-from theater_supervisor.gateway.heap import keep_for_good
+from theater_supervisor.gateway.heap import keep_buffers, keep_for_good
 from theater_supervisor.gateway.listener import Gateway
 from theater_supervisor.gateway.routes import Address, Route
 from theater_supervisor.handlers import Place, access_rules, connection_limits
@@ -138,6 +138,7 @@ class Supervisor:
             self.phase = "serving"
             self._say_where(self.roster.configured, ports.places)
             keep_for_good()
+            keep_buffers()
             self.serving.set()
             await self._stopping.wait()
             async with self._reload_lock:

@@ -11,6 +11,7 @@ import traceback
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_worker.errors import EX_IOERR, EX_PROTOCOL, EX_SOFTWARE, WorkerError
+from theater_worker.heap import keep_buffers
 from theater_worker.loop import serve
 from theater_worker.sandbox import tidy_up
 from theater_worker.stdio import claim_wire, log
@@ -21,6 +22,7 @@ def main() -> int:
     # Ctrl-C in a terminal reaches the whole process group; when to stop is the supervisor's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tidy_up()
+    keep_buffers()
     read_fd, write_fd = claim_wire()
     try:
         serve(read_fd, write_fd)

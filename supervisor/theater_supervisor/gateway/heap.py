@@ -1,4 +1,4 @@
-"""Giving memory back to the system after a crowd, and when one has gone.
+"""Giving memory back to the system after a crowd, and when one has gone; and keeping some for large messages.
 
 glibc keeps what was freed below anything that is still in use, which after a thousand connections is nearly
 all of it. Elsewhere than on glibc nothing is done. Who is counted, and when there is time for it, is decided
@@ -11,7 +11,10 @@ from typing import Final
 
 # Collections of the middle generation, each of some 7,000 objects that have come and not gone.
 _FULL_COLLECTION_AFTER: Final = 50
-_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_LIBC: Final = ctypes.CDLL(None)
+_TRIM: Final = getattr(_LIBC, "malloc_trim", None)
+# mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
+_MALLOC_OPTIONS: Final = {-3: 4 * 1024 * 1024, -1: 16 * 1024 * 1024}
 
 
 class Crowd:
@@ -38,6 +41,17 @@ def keep_for_good() -> None:
     """
     gc.freeze()
     gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION_AFTER)
+
+
+def keep_buffers() -> None:
+    """Let buffers of less than 4 MiB be used again, and up to 16 MiB of free memory be kept for them.
+
+    By itself glibc returns what a large message took and gets it anew for the next one, page by page: to
+    decode 1 MiB takes 1.3 ms then instead of 0.3, on a virtual machine.
+    """
+    if _TRIM is not None:  # glibc
+        for option, octets in _MALLOC_OPTIONS.items():
+            _LIBC.mallopt(option, octets)
 
 
 def give_back() -> None:

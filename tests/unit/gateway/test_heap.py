@@ -1,6 +1,11 @@
 """When memory is given back, after a crowd, by halves; and what the collector need not look at."""
 
 import gc
+import platform
+import subprocess
+import sys
+
+import pytest
 
 from theater_supervisor.gateway.heap import Crowd, give_back, keep_for_good
 
@@ -21,6 +26,27 @@ def test_few_are_no_crowd() -> None:
 def test_memory_can_be_given_back_at_any_time() -> None:
     """It works, or does nothing, wherever this runs."""
     give_back()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told what to keep")
+def test_buffers_of_large_messages_are_used_again() -> None:
+    """Once it was had, a MiB again and again needs no more pages of the system."""
+    script = """if True:
+        import resource
+        from theater_supervisor.gateway.heap import keep_buffers
+
+        def new_pages():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(20):
+                first, second = bytes(1 << 20), bytearray(1 << 20)
+                del first, second
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        keep_buffers()
+        new_pages()
+        assert new_pages() < 256, new_pages()
+    """
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 
 def test_what_is_kept_for_good_is_not_visited_again() -> None:
