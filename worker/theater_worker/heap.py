@@ -5,11 +5,11 @@ from typing import Final
 
 _LIBC: Final = ctypes.CDLL(None)
 # mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
-_MALLOC_OPTIONS: Final = {-3: 4 * 1024 * 1024, -1: 16 * 1024 * 1024}
+_MALLOC_OPTIONS: Final = {-3: 4 * 1024 * 1024, -1: 8 * 1024 * 1024}
 
 
 def keep_buffers() -> None:
-    """Let buffers of less than 4 MiB be used again, and up to 16 MiB of free memory be kept for them.
+    """Let buffers of less than 4 MiB be used again, and up to 8 MiB of free memory be kept for them.
 
     Else each one is got from the system anew, page by page: 0.2 to 1 ms for 1 MiB, on a virtual machine.
     """

@@ -14,7 +14,7 @@ _FULL_COLLECTION_AFTER: Final = 50
 _LIBC: Final = ctypes.CDLL(None)
 _TRIM: Final = getattr(_LIBC, "malloc_trim", None)
 # mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
-_MALLOC_OPTIONS: Final = {-3: 4 * 1024 * 1024, -1: 16 * 1024 * 1024}
+_MALLOC_OPTIONS: Final = {-3: 4 * 1024 * 1024, -1: 8 * 1024 * 1024}
 
 
 class Crowd:
@@ -44,7 +44,7 @@ def keep_for_good() -> None:
 
 
 def keep_buffers() -> None:
-    """Let buffers of less than 4 MiB be used again, and up to 16 MiB of free memory be kept for them.
+    """Let buffers of less than 4 MiB be used again, and up to 8 MiB of free memory be kept for them.
 
     By itself glibc returns what a large message took and gets it anew for the next one, page by page: to
     decode 1 MiB takes 1.3 ms then instead of 0.3, on a virtual machine.
