@@ -31,7 +31,8 @@ class LogFile:
 
     def sync(self, *, awake: bool = False) -> None:
         """Wait until what was written is on disk; `awake`, where the system offers that: see KernelSync."""
-        if awake and self.can_sync_meanwhile() and self._kernel_sync is not None:
+        # Asked first, so that all descriptors are open after the first sync.
+        if self.can_sync_meanwhile() and awake and self._kernel_sync is not None:
             self._kernel_sync.fdatasync_awake(self.fileno())
         else:
             os.fdatasync(self.fileno())
