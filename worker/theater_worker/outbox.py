@@ -46,9 +46,9 @@ class Outbox:
         self._last_change = -1
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._pending
+    def waiting(self) -> int:
+        """How many results wait."""
+        return len(self._pending)
 
     def add(self, delivery: int, outcome: Outcome) -> None:
         """Take the outcome of a delivery; flush when more than MAX_BATCH_BYTES wait."""

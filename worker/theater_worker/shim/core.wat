@@ -431,7 +431,7 @@
                 i32.eqz
                 br_if 0 (;@6;)
                 i32.const 48
-                local.set 8
+                local.set 6
                 local.get 0
                 i32.const 255
                 i32.and
@@ -448,7 +448,7 @@
                 br 1 (;@5;)
               end
               i32.const 48
-              local.set 8
+              local.set 6
               local.get 0
               i32.const 255
               i32.and
@@ -458,222 +458,172 @@
               i32.eqz
               br_if 0 (;@5;)
               local.get 7
-              i32.load offset=12
-              local.set 10
-              i32.const 0
-              local.set 0
-              i32.const 0
-              local.set 6
-              local.get 7
               i32.load offset=16
-              local.tee 11
+              local.tee 9
+              local.get 7
+              i32.load offset=12
+              local.tee 1
+              i32.add
+              local.set 5
+              i32.const 0
+              local.set 2
+              i32.const 0
+              i32.load offset=4116
               i32.const 0
               i32.load offset=4120
-              local.tee 8
-              local.get 11
-              local.get 8
+              local.tee 0
+              i32.add
+              local.set 10
+              local.get 9
+              local.get 0
+              local.get 9
+              local.get 0
               i32.lt_u
               select
-              local.tee 3
+              local.tee 6
               local.set 8
               block ;; label = @6
                 block ;; label = @7
-                  local.get 3
+                  block ;; label = @8
+                    local.get 6
+                    i32.const 4096
+                    i32.lt_u
+                    br_if 0 (;@8;)
+                    local.get 5
+                    i32.const -4096
+                    i32.add
+                    local.set 2
+                    local.get 10
+                    i32.const -4096
+                    i32.add
+                    local.set 4
+                    i32.const 0
+                    local.set 0
+                    loop ;; label = @9
+                      local.get 2
+                      local.get 0
+                      i32.add
+                      local.get 4
+                      local.get 0
+                      i32.add
+                      i32.const 4096
+                      call 9
+                      i32.eqz
+                      br_if 2 (;@7;)
+                      local.get 6
+                      local.get 0
+                      i32.const -4096
+                      i32.add
+                      local.tee 0
+                      i32.add
+                      local.tee 8
+                      i32.const 4095
+                      i32.gt_u
+                      br_if 0 (;@9;)
+                    end
+                    i32.const 0
+                    local.get 0
+                    i32.sub
+                    local.set 2
+                  end
+                  local.get 6
+                  local.get 2
+                  local.get 5
+                  local.get 6
+                  i32.sub
+                  local.get 10
+                  local.get 6
+                  i32.sub
+                  local.get 8
+                  call 21
+                  select
+                  local.set 5
+                  br 1 (;@6;)
+                end
+                i32.const 0
+                local.get 0
+                i32.sub
+                local.set 5
+              end
+              i32.const 0
+              local.set 8
+              i32.const 0
+              i32.load offset=4120
+              local.set 0
+              block ;; label = @6
+                local.get 5
+                local.get 9
+                i32.ne
+                br_if 0 (;@6;)
+                i32.const 51
+                local.set 6
+                local.get 9
+                local.get 0
+                i32.eq
+                br_if 1 (;@5;)
+              end
+              local.get 9
+              local.get 0
+              local.get 9
+              local.get 0
+              i32.lt_u
+              select
+              local.get 5
+              i32.sub
+              local.tee 2
+              local.set 0
+              block ;; label = @6
+                block ;; label = @7
+                  local.get 2
                   i32.const 4096
                   i32.lt_u
                   br_if 0 (;@7;)
-                  local.get 3
-                  local.set 8
+                  local.get 2
+                  local.set 0
                   i32.const 0
-                  local.set 6
+                  local.set 8
                   loop ;; label = @8
-                    local.get 10
-                    local.get 6
+                    local.get 1
+                    local.get 8
                     i32.add
+                    local.tee 6
                     i32.const 0
                     i32.load offset=4116
-                    local.get 6
+                    local.get 8
                     i32.add
                     i32.const 4096
                     call 9
                     i32.eqz
                     br_if 2 (;@6;)
-                    local.get 6
+                    local.get 8
                     i32.const 4096
                     i32.add
-                    local.set 6
-                    local.get 8
+                    local.set 8
+                    local.get 0
                     i32.const -4096
                     i32.add
-                    local.tee 8
+                    local.tee 0
                     i32.const 4095
                     i32.gt_u
                     br_if 0 (;@8;)
                   end
                 end
-                i32.const 0
-                i32.load offset=4152
-                local.set 1
-                i32.const 4096
-                call 16
-                drop
-                i32.const 0
-                local.get 1
-                i32.store offset=4152
-                local.get 1
-                local.get 6
-                local.get 10
-                i32.add
+                local.get 2
                 local.get 8
-                call 7
+                local.get 8
+                local.get 1
+                i32.add
                 i32.const 0
                 i32.load offset=4116
-                local.get 6
+                local.get 8
                 i32.add
-                local.set 5
-                block ;; label = @7
-                  block ;; label = @8
-                    loop ;; label = @9
-                      block ;; label = @10
-                        local.get 0
-                        i32.const 16
-                        i32.add
-                        local.tee 2
-                        local.get 8
-                        i32.le_u
-                        br_if 0 (;@10;)
-                        local.get 8
-                        local.get 0
-                        i32.gt_u
-                        br_if 2 (;@8;)
-                        br 3 (;@7;)
-                      end
-                      local.get 5
-                      local.get 0
-                      i32.add
-                      local.set 4
-                      local.get 1
-                      local.get 0
-                      i32.add
-                      local.set 9
-                      local.get 2
-                      local.set 0
-                      local.get 9
-                      v128.load align=1
-                      local.get 4
-                      v128.load align=1
-                      i8x16.eq
-                      i8x16.all_true
-                      br_if 0 (;@9;)
-                      br 3 (;@6;)
-                    end
-                  end
-                  local.get 8
-                  local.get 0
-                  i32.sub
-                  local.set 2
-                  local.get 5
-                  local.get 0
-                  i32.add
-                  local.set 8
-                  local.get 1
-                  local.get 0
-                  i32.add
-                  local.set 0
-                  loop ;; label = @8
-                    local.get 0
-                    i32.load8_u
-                    local.get 8
-                    i32.load8_u
-                    i32.ne
-                    br_if 2 (;@6;)
-                    local.get 0
-                    i32.const 1
-                    i32.add
-                    local.set 0
-                    local.get 8
-                    i32.const 1
-                    i32.add
-                    local.set 8
-                    local.get 2
-                    i32.const -1
-                    i32.add
-                    local.tee 2
-                    br_if 0 (;@8;)
-                  end
-                end
-                local.get 3
-                local.set 6
-              end
-              i32.const 0
-              local.set 2
-              i32.const 0
-              i32.load offset=4120
-              local.set 0
-              block ;; label = @6
-                local.get 11
-                local.get 6
-                i32.ne
-                br_if 0 (;@6;)
-                i32.const 51
-                local.set 8
-                local.get 11
                 local.get 0
-                i32.eq
-                br_if 1 (;@5;)
-              end
-              block ;; label = @6
-                local.get 11
-                local.get 0
-                local.get 11
-                local.get 0
-                i32.lt_u
+                call 21
                 select
-                local.get 6
-                i32.sub
                 local.tee 8
-                i32.const 4096
-                i32.lt_u
-                br_if 0 (;@6;)
-                local.get 10
-                local.get 11
+                local.get 1
                 i32.add
-                local.set 4
-                i32.const -4096
-                local.set 0
-                i32.const 0
-                local.set 2
-                loop ;; label = @7
-                  local.get 4
-                  local.get 0
-                  i32.add
-                  i32.const 0
-                  i32.load offset=4116
-                  i32.const 0
-                  i32.load offset=4120
-                  i32.add
-                  local.get 0
-                  i32.add
-                  i32.const 4096
-                  call 9
-                  i32.eqz
-                  br_if 1 (;@6;)
-                  local.get 2
-                  i32.const 4096
-                  i32.add
-                  local.set 2
-                  local.get 8
-                  local.get 0
-                  i32.const -4096
-                  i32.add
-                  local.tee 0
-                  i32.add
-                  i32.const 4096
-                  i32.add
-                  i32.const 4095
-                  i32.gt_u
-                  br_if 0 (;@7;)
-                end
+                local.set 6
               end
               i32.const 0
               local.set 1
@@ -681,38 +631,36 @@
               i32.const 0
               i32.load offset=4116
               i32.store offset=4152
-              local.get 11
+              local.get 9
               call 16
               drop
               i32.const 0
               i32.load offset=4116
-              local.get 6
+              local.get 8
               i32.add
               local.get 6
-              local.get 10
-              i32.add
-              local.get 11
-              local.get 6
+              local.get 9
+              local.get 8
               i32.sub
               local.tee 0
-              local.get 2
+              local.get 5
               i32.sub
               local.tee 4
               local.get 0
-              local.get 11
+              local.get 9
               i32.const 0
               i32.load offset=4120
               i32.eq
               select
               call 7
               i32.const 0
-              local.get 6
+              local.get 8
               i32.store offset=4156
               i32.const 0
-              local.get 11
+              local.get 9
               i32.store offset=4120
               i32.const 0
-              local.get 2
+              local.get 5
               i32.store offset=4160
               i32.const 0
               local.get 4
@@ -720,10 +668,10 @@
               i32.const 0
               i32.const 0
               i32.load offset=4116
-              local.tee 5
-              local.get 6
+              local.tee 11
+              local.get 8
               i32.add
-              local.tee 9
+              local.tee 2
               i32.store offset=4124
               block ;; label = @6
                 block ;; label = @7
@@ -734,20 +682,20 @@
                   v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
                   local.set 14
                   i32.const 0
-                  local.set 8
+                  local.set 6
                   br 1 (;@6;)
                 end
                 v128.const i32x4 0x00000000 0x00000000 0x00000000 0x00000000
                 local.set 14
                 i32.const 0
-                local.set 8
+                local.set 6
                 loop ;; label = @7
-                  local.get 8
+                  local.get 6
                   local.tee 0
                   i32.const 16
                   i32.add
-                  local.set 8
-                  local.get 9
+                  local.set 6
+                  local.get 2
                   local.get 0
                   i32.add
                   v128.load align=1
@@ -762,57 +710,58 @@
                   br_if 0 (;@7;)
                 end
               end
-              local.get 6
-              local.get 2
+              local.get 8
+              local.get 5
               i32.or
-              local.set 9
+              local.set 10
               block ;; label = @6
-                local.get 8
+                local.get 6
                 local.get 4
                 i32.ge_u
                 br_if 0 (;@6;)
-                local.get 5
-                local.get 6
+                local.get 11
                 local.get 8
+                local.get 6
                 i32.add
-                local.tee 8
                 i32.add
                 local.set 0
+                local.get 9
+                local.get 6
+                i32.sub
                 local.get 8
-                local.get 2
-                i32.add
-                local.get 11
+                i32.sub
+                local.get 5
                 i32.sub
                 local.set 2
                 i32.const 0
-                local.set 8
+                local.set 6
                 loop ;; label = @7
                   local.get 0
                   i32.load8_u
-                  local.get 8
+                  local.get 6
                   i32.or
                   i32.extend8_s
-                  local.set 8
+                  local.set 6
                   local.get 0
                   i32.const 1
                   i32.add
                   local.set 0
                   local.get 2
-                  i32.const 1
+                  i32.const -1
                   i32.add
                   local.tee 2
                   br_if 0 (;@7;)
                 end
-                local.get 8
+                local.get 6
                 i32.const 0
                 i32.lt_s
                 local.set 1
               end
               i32.const 52
               i32.const 49
-              local.get 9
+              local.get 10
               select
-              local.set 8
+              local.set 6
               block ;; label = @6
                 local.get 1
                 br_if 0 (;@6;)
@@ -840,14 +789,14 @@
                 local.get 0
                 i32.const 0
                 i32.load offset=4116
-                local.get 6
+                local.get 8
                 i32.add
                 local.get 4
-                call 21
-                local.get 8
+                call 22
+                local.get 6
                 i32.const 1
                 i32.add
-                local.set 8
+                local.set 6
                 br 1 (;@5;)
               end
               unreachable
@@ -858,7 +807,7 @@
             local.tee 0
             i32.store offset=4132
             local.get 0
-            local.get 8
+            local.get 6
             i32.store8 offset=1
             local.get 0
             i32.const 48
@@ -941,7 +890,7 @@
             v128.load8_lane 7
             v128.store64_lane offset=2 align=1 0
             block ;; label = @5
-              local.get 8
+              local.get 6
               i32.const 52
               i32.lt_u
               br_if 0 (;@5;)
@@ -1343,7 +1292,7 @@
                   local.get 4
                   local.get 0
                   local.get 2
-                  call 21
+                  call 22
                   i32.const 6
                   local.set 0
                 end
@@ -2100,7 +2049,113 @@
     local.get 2
     call 19
   )
-  (func (;21;) (type 1) (param i32 i32 i32)
+  (func (;21;) (type 5) (param i32 i32 i32) (result i32)
+    (local i32 i32 i32 i32 i32)
+    i32.const 0
+    local.set 3
+    i32.const 0
+    i32.load offset=4152
+    local.set 4
+    i32.const 4096
+    call 16
+    drop
+    i32.const 0
+    local.get 4
+    i32.store offset=4152
+    local.get 4
+    local.get 0
+    local.get 2
+    call 7
+    local.get 2
+    i32.const 4080
+    i32.and
+    local.set 5
+    block ;; label = @1
+      block ;; label = @2
+        block ;; label = @3
+          loop ;; label = @4
+            block ;; label = @5
+              local.get 3
+              i32.const 16
+              i32.add
+              local.tee 0
+              local.get 2
+              i32.le_u
+              br_if 0 (;@5;)
+              block ;; label = @6
+                local.get 2
+                local.get 5
+                i32.ne
+                br_if 0 (;@6;)
+                i32.const 1
+                return
+              end
+              local.get 4
+              local.get 5
+              i32.add
+              local.set 3
+              local.get 1
+              local.get 5
+              i32.add
+              local.set 0
+              local.get 2
+              local.get 5
+              i32.sub
+              local.set 6
+              br 2 (;@3;)
+            end
+            local.get 1
+            local.get 3
+            i32.add
+            local.set 6
+            local.get 4
+            local.get 3
+            i32.add
+            local.set 7
+            local.get 0
+            local.set 3
+            local.get 7
+            v128.load align=1
+            local.get 6
+            v128.load align=1
+            i8x16.eq
+            i8x16.all_true
+            br_if 0 (;@4;)
+            br 2 (;@2;)
+          end
+        end
+        loop ;; label = @3
+          local.get 3
+          i32.load8_u
+          local.get 0
+          i32.load8_u
+          i32.ne
+          br_if 1 (;@2;)
+          i32.const 1
+          local.set 7
+          local.get 3
+          i32.const 1
+          i32.add
+          local.set 3
+          local.get 0
+          i32.const 1
+          i32.add
+          local.set 0
+          local.get 6
+          i32.const -1
+          i32.add
+          local.tee 6
+          i32.eqz
+          br_if 2 (;@1;)
+          br 0 (;@3;)
+        end
+      end
+      i32.const 0
+      local.set 7
+    end
+    local.get 7
+  )
+  (func (;22;) (type 1) (param i32 i32 i32)
     (local i32 v128 i32 v128 v128)
     i32.const 0
     local.set 3

@@ -83,6 +83,8 @@ def test_the_kept_state_is_never_taken_for_another() -> None:
 LARGE = bytes(index * 7 % 128 for index in range(2 * 4096 + 100))
 EDITS = {
     "a byte in the first part": b"!" + LARGE[1:],
+    "the byte before the last two parts": LARGE[:99] + b"!" + LARGE[100:],
+    "the first byte of the last two parts": LARGE[:100] + b"!" + LARGE[101:],
     "a byte in the middle": LARGE[:6000] + b"!" + LARGE[6001:],
     "its last byte": LARGE[:-1] + b"!",
     "its last byte but a part": LARGE[:-4097] + b"!" + LARGE[-4096:],
@@ -91,7 +93,8 @@ EDITS = {
     "longer at the end": LARGE + b"more",
     "longer in the middle": LARGE[:6000] + b"more" + LARGE[6000:],
     "longer at the begin": b"more" + LARGE,
-    "longer by a repetition": LARGE[:4096] + LARGE,
+    "longer by its begin": LARGE[:4096] + LARGE,
+    "longer by its end": LARGE + LARGE[-4096:],
     "shorter at the end": LARGE[:-5000],
     "shorter in the middle": LARGE[:6000] + LARGE[7000:],
     "shorter at the begin": LARGE[5000:],
@@ -120,6 +123,19 @@ def test_a_small_change_sends_little() -> None:
     route._max_state_size = 2 * 4096
     second = actor.call(0, first.state, "ping", None, b"")
     assert second == Ok(b"\xff" * len(LARGE), ())
+
+
+@pytest.mark.parametrize("is_longer_at_the_end", [True, False])
+def test_an_addition_sends_no_more_than_itself(is_longer_at_the_end: bool) -> None:
+    """At either end, also of a state that is no multiple of a part."""
+    _, actor = load(build("malformed"), True)
+    longer = LARGE + b"more" if is_longer_at_the_end else b"more" + LARGE
+    answers = [words(0) + Area("malformed").result(state, []) for state in (LARGE, longer)]
+    assert actor.call(0, LARGE, "binary", None, answers[0]) == Ok(LARGE, ())
+    route = actor._route
+    assert isinstance(route, ShimRoute)
+    route._max_state_size = len(b"more")
+    assert actor.call(0, LARGE, "binary", None, answers[1]) == Ok(longer, ())
 
 
 def test_an_answer_over_the_limits_leaves_nothing_behind() -> None:
