@@ -59,11 +59,15 @@ class Inbox:
 
 
 class ReceiveBudget:
-    """What all connections together may hold of what they have read: `held_bytes` of `max_bytes`."""
+    """What all connections together may hold of what they have read: `held_bytes` of `max_bytes`.
+
+    `peak_bytes` is the most that there was since somebody last set it.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
+        self.peak_bytes = 0
         self._holders: dict[Callable[[], None], int] = {}
 
     @property
@@ -77,6 +81,8 @@ class ReceiveBudget:
         That one drops what it holds, and says so here.
         """
         self.held_bytes += held_bytes - self._holders.pop(give_up, 0)
+        if self.held_bytes > self.peak_bytes:
+            self.peak_bytes = self.held_bytes
         if held_bytes:
             self._holders[give_up] = held_bytes
         if self.held_bytes > self.max_bytes:

@@ -39,6 +39,7 @@ _log = structlog.get_logger()
 _HEAD_READ_BYTES: Final = 16 * 1024
 _ACCEPT_PAUSE_S: Final = 0.1
 _CROWD: Final = 32
+_BACKLOG_BYTES: Final = 4 * 1024 * 1024
 _TIDY_AFTER_S: Final = 2
 _POLL_S: Final = 0.01
 
@@ -87,6 +88,7 @@ class Gateway:
             self._limits.max_pending, self._limits.max_pending_per_address
         )
         self._crowd = Crowd(_CROWD)
+        self._backlog = Crowd(_BACKLOG_BYTES)
         self._tidying: trio.CancelScope | None = None
         self._turns = Turns()
         self._draining = False
@@ -319,15 +321,26 @@ class Gateway:
             remote,
         )
         self._connections.add(connection)
-        self._crowd.ebbed(len(self._connections))
+        self._has_ebbed()
         try:
             await connection.serve(admitted, place.free)
         finally:
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())
             self._past_traffic[connection.actor] = past + connection.traffic
-            if self._crowd.ebbed(len(self._connections)) and self._tidying is None and not self._draining:
+            if self._has_ebbed() and self._tidying is None and not self._draining:
                 self._cage_nursery.start_soon(self._tidy)
+
+    def _has_ebbed(self) -> bool:
+        """Note how many connections there are and how much they hold; True when half of either has gone."""
+        budgets = (self._send_budget, self._receive_budget)
+        self._backlog.ebbed(sum(budget.peak_bytes for budget in budgets))
+        for budget in budgets:
+            budget.peak_bytes = budget.held_bytes
+        # Both are told.
+        return self._crowd.ebbed(len(self._connections)) | self._backlog.ebbed(
+            sum(budget.held_bytes for budget in budgets)
+        )
 
 
 def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:

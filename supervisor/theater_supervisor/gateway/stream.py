@@ -87,11 +87,15 @@ async def _say_goodbye(stream: trio.SSLStream[trio.SocketStream]) -> None:
 
 
 class SendBudget:
-    """What all connections together may have waiting to be sent: `held_bytes` of `max_bytes`."""
+    """What all connections together may have waiting to be sent: `held_bytes` of `max_bytes`.
+
+    `peak_bytes` is the most that there was since somebody last set it.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
+        self.peak_bytes = 0
         self._holders: dict[Outbound, Callable[[], None]] = {}
 
     def join(self, outbound: "Outbound", give_up: Callable[[], None]) -> None:
@@ -109,6 +113,8 @@ class SendBudget:
         Only bytes queued behind others can bring that about: one large reply to who reads is no backlog.
         """
         self.held_bytes += held_bytes
+        if self.held_bytes > self.peak_bytes:
+            self.peak_bytes = self.held_bytes
         if behind_others and self.held_bytes > self.max_bytes and self._holders:
             greediest = max(self._holders, key=lambda holder: holder.discardable_bytes)
             self._holders.pop(greediest)()
