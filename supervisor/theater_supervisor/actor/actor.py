@@ -282,12 +282,18 @@ class Actor:
         boundary = (self._boundary,) if self._boundary is not None else ()
         began_s = trio.current_time()
         await self._journal.commit(boundary + batch.entries, batch.update)
-        self.commits.observe(trio.current_time() - began_s)
+        ended_s = trio.current_time()
         self._boundary = None
         self._state_hash = results[-1].state_hash
-        self._settle(len(deliveries))
+        # Where nothing waits behind them a client does, else the worker should not.
+        settles_first = len(self._window) > len(deliveries)
+        if settles_first:
+            self._settle(len(deliveries))
         self._gate.release(self._number, batch, self._now_us())
+        if not settles_first:
+            self._settle(len(deliveries))
         self._let_go_on(deliveries)
+        self.commits.observe(ended_s - began_s)
         if deliveries[0].kind == "init" and results[0].outcome != "ok":
             raise InitError(results[0].detail)
 

@@ -32,14 +32,14 @@ class OutputGate:
         """Let out what a batch, which must be committed, did."""
         ready: dict[int, list[Sequence[Reply]]] = {}
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
-            self.outcomes[result.outcome] += 1
-            self.latency.observe((now_us - deliver.at_us) / 1_000_000)
             if result.outcome != "ok":
                 self._send(ready)
                 self.fail(incarnation, deliver, result.outcome, result.detail or "")
             elif result.replies:
                 ready.setdefault(deliver.connection, []).append(result.replies)
         self._send(ready)
+        # After that, for clients wait.
+        self._count(batch, now_us)
         if self._log.debug:
             self._note(incarnation, batch)
 
@@ -56,6 +56,11 @@ class OutputGate:
             if client := self._clients.get(connection):
                 client.send(*results)
         ready.clear()
+
+    def _count(self, batch: Batch, now_us: int) -> None:
+        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+            self.outcomes[result.outcome] += 1
+            self.latency.observe((now_us - deliver.at_us) / 1_000_000)
 
     def _note(self, incarnation: int, batch: Batch) -> None:
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
