@@ -246,13 +246,28 @@ class Outbound:
         return next((count for count, size in enumerate(sizes, 1) if size >= _WRITE_BYTES), len(self._queued))
 
     async def _write(self, data: bytes) -> None:
-        # In slices, so that a slow but steady reader of much data is not taken for one that has stopped.
+        # In parts, so that a slow but steady reader of much data is not taken for one that has stopped.
         view = memoryview(data)
-        for start in range(0, len(data), _WRITE_BYTES):
+        while view:
             with trio.fail_after(self._send_timeout_s):
-                await self._stream.send_all(view[start : start + _WRITE_BYTES])
+                written = await self._write_part(view)
+            view = view[written:]
         self._release(self._under_way_bytes)
         self._under_way_bytes = 0
+
+    async def _write_part(self, view: memoryview) -> int:
+        """Write some of it, and return how much; as much as a plain socket takes at one time."""
+        if self._fd is None:
+            part = view[:_WRITE_BYTES]
+            await self._stream.send_all(part)
+            return len(part)
+        await trio.lowlevel.wait_writable(self._fd)
+        try:
+            return os.write(self._fd, view)
+        except BlockingIOError:  # readiness is a hint
+            return 0
+        except OSError as exc:
+            raise trio.BrokenResourceError from exc
 
     def _release(self, written_bytes: int) -> None:
         self.held_bytes -= written_bytes
