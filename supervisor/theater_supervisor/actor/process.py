@@ -19,7 +19,7 @@ from theater_supervisor.actor.template import ForkedChild, Template, bare_enviro
 
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
-PIPE_BYTES = 256 * 1024
+PIPE_BYTES = 1024 * 1024
 _REAP_TIMEOUT_S = 5.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 

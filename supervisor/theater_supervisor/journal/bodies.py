@@ -20,7 +20,7 @@ LARGE_BYTES: Final = 64 * 1024
 FILE_BYTES: Final = 64 * 1024 * 1024
 
 _BLOCK_BYTES: Final = 4096
-_BUFFER_BYTES: Final = 1024 * 1024
+_BUFFER_BYTES: Final = 4 * 1024 * 1024  # one write for most bodies, and memory for no more than that
 _PLACE_HEAD: Final = b"\x83"  # CBOR's array of 3; a body is one of 10
 # The data goes to the disk without a copy in the page cache, which nobody would read again.
 _DIRECT: Final = getattr(os, "O_DIRECT", 0)
