@@ -6,6 +6,7 @@ Holds no state of the actor: what a result means and when the next worker starts
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal
 
 import trio
@@ -36,12 +37,15 @@ from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
 from theater_supervisor.actor.patience import Patience
 from theater_supervisor.actor.process import WorkerProcess, spawn
+from theater_supervisor.actor.read_ahead import ReadAhead
 from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.actor.transition import check_bounds, committable
 from theater_supervisor.journal.store import JournalFailed
 
 MEMORY_CHECK_S = 2.0
 RENEWAL_SHARE = 0.6
+# A commit of so much lasts long enough for the next result to be read meanwhile.
+READ_AHEAD_BYTES = 256 * 1024
 
 
 class InitError(Exception):
@@ -252,14 +256,18 @@ class Incarnation:
             try:
                 while True:
                     pending += _results(frames)
-                    check_bounds(pending, self._window.in_flight, self._start_frame.limits)
+                    octets = check_bounds(pending, self._window.in_flight, self._start_frame.limits)
+                    ahead = ReadAhead(link)
                     if count := committable(pending):
                         self._patience.until(math.inf)
-                        await self._commit(pending[:count])
+                        if octets > READ_AHEAD_BYTES:
+                            await ahead.during(partial(self._commit, pending[:count]))
+                        else:
+                            await self._commit(pending[:count])
                         del pending[:count]
                         self._answer_by_s = math.inf
                         self._expect_answer()
-                    frames = await link.receive()
+                    frames = await ahead.receive()
                     if not frames:
                         return None
             except RemoteProtocolError as exc:

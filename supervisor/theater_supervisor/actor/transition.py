@@ -45,11 +45,11 @@ def committable(results: Sequence[Result]) -> int:
     return 0
 
 
-def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> None:
+def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> int:
     """Check what has been received and not committed against what a worker may send.
 
     Each result keeps the limits, and together they are no more than a worker collects before it writes.
-    Raises RemoteProtocolError.
+    Returns how many bytes all replies have; raises RemoteProtocolError.
     """
     if len(results) > in_flight:
         raise RemoteProtocolError("a result for no delivery")
@@ -62,6 +62,7 @@ def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> N
             octets += payload_bytes(reply)
     if replies > _BATCH_REPLIES + limits.max_replies or octets > _BATCH_BYTES + limits.max_reply_bytes:
         raise RemoteProtocolError(f"{replies} replies of {octets} bytes at once")
+    return octets
 
 
 def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_hash: bytes | None) -> Batch:

@@ -326,3 +326,17 @@ class WindowMachine(RuleBasedStateMachine):
 
 TestWindowAgainstModel = WindowMachine.TestCase
 TestWindowAgainstModel.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+
+
+def test_of_large_events_one_is_handled_while_another_is_committed() -> None:
+    """However large they are two are in flight, and no more; a suspect is alone all the same."""
+    large = "x" * SMALL.in_flight_bytes
+    window = window_of(large, large, "c")
+    assert payloads(window.take()) == [large, large]
+    assert window.take() == []
+    window.settle(1)
+    assert payloads(window.take()) == ["c"]
+    window = window_of(large, large)
+    window.take()
+    window.worker_lost(blame=True)
+    assert payloads(window.take()) == [large]
