@@ -8,6 +8,7 @@ import signal
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -45,9 +46,10 @@ def until(running: Running, actor: str, queue: int) -> None:
     """Wait until so many events of an actor wait or are with its worker."""
     give_up_s = time.monotonic() + PATIENCE_S
     while True:
-        actors = control.ask(running.var, "status").items[0]["actors"]
-        if [each["queue"] for each in actors if each["name"] == actor] == [queue]:
-            return
+        with suppress(control.Unreachable):  # its control socket is there a moment after its ports
+            actors = control.ask(running.var, "status").items[0]["actors"]
+            if [each["queue"] for each in actors if each["name"] == actor] == [queue]:
+                return
         assert time.monotonic() < give_up_s
         time.sleep(0.01)
 
