@@ -14,9 +14,13 @@ import trio
 from theater_protocol import framing
 from theater_protocol.items import all_from_worker, encode_frames
 from theater_protocol.messages import FromWorker, Limits, ToWorker
+from theater_supervisor.actor.process import PIPE_BYTES, enlarge_pipes
 
-# As much as a pipe holds. A hostile worker can make objects of it that take sixty times as much.
+# As much as a pipe holds at first. A hostile worker can make objects of it that take sixty times as much.
 RECEIVE_BYTES = 256 * 1024
+# And from the first event on that is larger than that: a fifth more echoes of 1 MiB. Not for all, because what all
+# pipes of a user together may hold is bounded.
+LARGE_PIPE_BYTES = 1024 * 1024
 
 
 class Link:
@@ -29,6 +33,7 @@ class Link:
         self._receive_stream = receive_stream
         self._decoder = framing.FrameDecoder(limits.max_frame_bytes, limits.max_frame_items)
         self._unsent = memoryview(b"")
+        self._has_large_pipes = False
 
     async def send(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames at one go; False when the worker has gone. Waits only while the pipe is full."""
@@ -37,6 +42,9 @@ class Link:
     def post(self, frames: Sequence[ToWorker]) -> bool:
         """Write the frames as far as the pipe takes them now; False when some are left for `drain`."""
         data = encode_frames(frames)
+        if len(data) > PIPE_BYTES and not self._has_large_pipes:
+            self._has_large_pipes = True
+            enlarge_pipes((self._send_stream, self._receive_stream), LARGE_PIPE_BYTES)
         self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
         try:
             self._write_some()

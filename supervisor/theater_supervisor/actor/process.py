@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import trio
 
@@ -19,7 +19,7 @@ from theater_supervisor.actor.template import ForkedChild, Template, bare_enviro
 
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
-PIPE_BYTES = 1024 * 1024
+PIPE_BYTES = 256 * 1024
 _REAP_TIMEOUT_S = 5.0
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 
@@ -88,7 +88,7 @@ async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[Worker
     worker = await _fork(template) if template else None
     worker = worker or await _start_afresh(command)
     try:
-        _enlarge_pipes(worker)
+        enlarge_pipes((worker.stdin, worker.stdout), PIPE_BYTES)
         yield worker
     finally:
         worker.kill()
@@ -141,10 +141,11 @@ def _pipe(
     return their_fd, stream
 
 
-def _enlarge_pipes(worker: WorkerProcess) -> None:
+def enlarge_pipes(streams: Iterable[trio.lowlevel.FdStream], octets: int) -> None:
+    """Let pipes hold so much, where the system does."""
     if _F_SETPIPE_SZ is None:
         return
-    for stream in (worker.stdin, worker.stdout):
+    for stream in streams:
         # The kernel may refuse beyond the user's allowance for pipes; the default size works too.
         with contextlib.suppress(OSError):
-            fcntl.fcntl(stream.fileno(), _F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(stream.fileno(), _F_SETPIPE_SZ, octets)

@@ -162,7 +162,7 @@ class Outbound:
     def flush(self) -> None:
         """Write what is queued as far as that goes without waiting, and leave the rest to `write_all`.
 
-        To wake the writing task for every write takes 25 µs more; much is left to it, for others wait meanwhile.
+        To wake the writing task for every write takes 25 µs more; much is left to it, for others wait.
         """
         at_once = self.held_bytes <= _WRITE_BYTES and not self._under_way_bytes
         if self._queued and self._fd is not None and at_once:

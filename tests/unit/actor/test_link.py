@@ -1,5 +1,6 @@
 """The wire's two pipes from the supervisor's side: real pipes, no process."""
 
+import fcntl
 import os
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +11,8 @@ from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import FrameDecoder, encode_frame
 from theater_protocol.items import all_to_worker, encode_frames, to_item
 from theater_protocol.messages import UNCHANGED, Deliver, Limits, Reply, Result
-from theater_supervisor.actor.link import Link
+from theater_supervisor.actor.link import LARGE_PIPE_BYTES, Link
+from theater_supervisor.actor.process import PIPE_BYTES
 
 PATIENCE_S = 10
 RESULTS = [Result(number, "ok", None, (Reply("text", "hi"),), None, UNCHANGED) for number in range(1, 51)]
@@ -64,6 +66,22 @@ def test_what_a_full_pipe_does_not_take_goes_when_there_is_room() -> None:
         assert seen == delivers
         os.close(their_in)
         assert not await link.send(delivers)
+        os.close(their_out)
+
+    with_link(scenario)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_GETPIPE_SZ"), reason="pipes have one size here")
+def test_the_first_large_event_makes_larger_pipes() -> None:
+    """Both of them, once; for small events they stay as they are."""
+
+    async def scenario(link: Link, their_in: int, their_out: int) -> None:
+        sizes = [fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) for fd in (their_in, their_out)]
+        link.post([Deliver(1, 1, "text", 0, "small")])
+        assert [fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) for fd in (their_in, their_out)] == sizes
+        link.post([Deliver(2, 1, "binary", 0, bytes(PIPE_BYTES))])
+        assert [fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) for fd in (their_in, their_out)] == [LARGE_PIPE_BYTES] * 2
+        os.close(their_in)
         os.close(their_out)
 
     with_link(scenario)
