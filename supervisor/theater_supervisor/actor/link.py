@@ -18,8 +18,8 @@ from theater_supervisor.actor.process import PIPE_BYTES, enlarge_pipes
 
 # As much as a pipe holds at first. A hostile worker can make objects of it that take sixty times as much.
 RECEIVE_BYTES = 256 * 1024
-# And from the first event on that is larger than that: a fifth more echoes of 1 MiB. Not for all, because what all
-# pipes of a user together may hold is bounded.
+# And from the first event on that is larger: a fifth more echoes of 1 MiB. Not for all actors, because what
+# all pipes of a user may hold together is bounded.
 LARGE_PIPE_BYTES = 1024 * 1024
 
 
