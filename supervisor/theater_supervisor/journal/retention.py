@@ -19,14 +19,16 @@ from theater_supervisor.journal.contents import Row
 
 SLACK_US: Final = 3_600_000_000
 _DAY_US: Final = 86_400_000_000
+_STEP_BYTES: Final = 8 * 1024 * 1024  # of bodies: to read and hash them takes 10 ms, and others may wait
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
     """What to keep; None is everything. A transition beyond either bound is dropped, the newest never.
 
-    Dropping happens with a commit, at most `step_events` at a time. It waits until that many are beyond
-    `keep_events` or the oldest is an hour beyond `keep_days`, so that not every commit writes a checkpoint.
+    Dropping happens with a commit, at most `step_events` at a time, fewer large ones. It waits until that
+    many are beyond `keep_events` or the oldest is an hour beyond `keep_days`, so that not every commit writes
+    a checkpoint.
     """
 
     keep_events: int | None = None
@@ -83,12 +85,13 @@ def prune(
     try:
         verifier = ChainVerifier(read_checkpoint(connection))
         *candidates, last = cast(list[Row], list(rows))
-        last_place = b""
+        last_place, octets = b"", 0
         for seq, hash_, stored in candidates:
             body = bodies.whole(stored)
             oldest = seq, decode(body).at_us
-            if not retention.drops(*oldest, newest_seq, now_us):
+            if not retention.drops(*oldest, newest_seq, now_us) or octets > _STEP_BYTES:
                 break
+            octets += len(body)
             if verifier.feed(seq, hash_, body):
                 return newest_seq, now_us
             last_place = stored if is_place(stored) else last_place

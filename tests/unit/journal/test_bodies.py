@@ -150,6 +150,24 @@ def test_retention_deletes_the_files_of_dropped_bodies(tmp_path: Path) -> None:
     ]
 
 
+def test_large_events_are_dropped_a_few_at_a_time(tmp_path: Path) -> None:
+    """A step reads no more than some MiB, and the next commits go on until nothing is due."""
+    path = tmp_path / "journal.db"
+    database = begin(path)
+    sizes = [10 << 20, *[1 << 20] * 12]
+    database.commit([CONNECT, *[echo(bytes(size)) for size in sizes]], Unchanged())
+    database.change("process-crash", Retention(keep_events=2, step_events=4))
+    oldest = []
+    for _ in range(6):
+        database.commit([echo(b"small")], Unchanged())
+        oldest.append(database.contents.oldest_seq)
+    database.close()
+    assert 2 < oldest[0] < oldest[1] < oldest[2]
+    assert oldest[0] < 8
+    assert oldest[-1] > 10
+    assert verify(path).fault is None
+
+
 @pytest.mark.parametrize("newest", [True, False], ids=["the newest", "an earlier one"])
 def test_a_missing_body_is_named_with_its_file(tmp_path: Path, newest: bool) -> None:
     """Verifying names seq and file; without its newest body the journal is refused, and left as it is."""
