@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from typing import Final, Self
 
 import trio
@@ -121,7 +122,11 @@ class KernelSync:
 
     def _complete(self) -> None:
         """Wait for the end, and raise what the sync came to."""
-        self._call(self._events_call, self._context, _ONE, _ONE, ctypes.byref(self._completion), None)
+        ended = False
+        while not ended:
+            with suppress(InterruptedError):  # by a signal, whose handler runs later
+                self._call(self._events_call, self._context, _ONE, _ONE, ctypes.byref(self._completion), None)
+                ended = True
         result: int = self._completion.result
         if result < 0:
             raise OSError(-result, os.strerror(-result))

@@ -1,6 +1,8 @@
 """Commits whose sync the kernel does while the event loop goes on, and what is left where it can't."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import trio.testing
 
 from tests.faults.disk import FailingDisk
 from tests.unit.journal.model import ACTOR, COMPONENT, Model, Script
-from theater_supervisor.journal import store
+from theater_supervisor.journal import kernel_sync, store
 from theater_supervisor.journal.kernel_sync import KernelSync
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.pace import Pace
@@ -210,6 +212,32 @@ def test_a_sync_with_the_processor_awake_ends_and_fails_as_another_does(tmp_path
         kernel.close()
 
     trio.run(work)
+
+
+@pytest.mark.skipif(KernelSync.where_offered() is None, reason="the kernel offers no asynchronous I/O here")
+def test_a_signal_does_not_end_a_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the SIGTERM that stops the supervisor: no commit fails because of it."""
+    monkeypatch.setattr(kernel_sync, "_AWAKE_S", 0)
+    over, this_thread = threading.Event(), threading.get_ident()
+
+    def interrupt() -> None:
+        while not over.wait(0.00005):
+            signal.pthread_kill(this_thread, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    try:
+        kernel = KernelSync()
+        with (tmp_path / "file").open("wb", buffering=0) as file:
+            for _ in range(300):
+                file.write(bytes(8192))
+                kernel.fdatasync_awake(file.fileno())
+        kernel.close()
+    finally:
+        over.set()
+        interrupter.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.skipif(KernelSync.where_offered() is None, reason="the kernel offers no asynchronous I/O here")
