@@ -23,7 +23,7 @@ from tests.faults.gateway_attacks import ATTACKS, let_loose
 from tests.integration.gateway_rig import TEXT, frame, request
 from tests.integration.running import Running, ask, client, supervisor, write_manifest
 
-from theater_supervisor.actor.containment import resident_bytes
+from theater_supervisor.process.containment import resident_bytes
 
 LEAST_S: Final = 10
 PAUSE_S: Final = 0.005

@@ -88,7 +88,7 @@ SUPERVISOR = f"""
 import sys
 from dataclasses import replace
 from theater_supervisor import member
-from theater_supervisor.ops.cli import main
+from theater_supervisor.cli import main
 attack, made = sys.argv.pop(1), member._spec
 def spec(*arguments):
     honest = made(*arguments)

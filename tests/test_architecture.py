@@ -17,8 +17,8 @@ PACKAGES = [
 MODULES = sorted(module for package in PACKAGES for module in package.rglob("*.py"))
 SOLE_USERS = {
     "cbor2": {"protocol/theater_protocol/cbor.py"},
-    "trio_websocket": {"supervisor/theater_supervisor/gateway/wire.py"},
-    "wsproto": {"supervisor/theater_supervisor/gateway/wire.py"},
+    "trio_websocket": {"supervisor/theater_supervisor/gateway/connection/wire.py"},
+    "wsproto": {"supervisor/theater_supervisor/gateway/connection/wire.py"},
 }
 STDLIB = sys.stdlib_module_names
 WORKER_LIBRARIES = {"theater_protocol", "theater_worker", "wasmtime"}

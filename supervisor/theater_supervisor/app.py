@@ -14,19 +14,19 @@ import structlog
 import trio
 
 from theater_supervisor.actor.busy_poll import busy_polling
-from theater_supervisor.actor.compile import Compiled
-from theater_supervisor.actor.log_budget import LogBudget
-from theater_supervisor.actor.prepare import prepare
-from theater_supervisor.actor.template import forking
+from theater_supervisor.components.compile import Compiled
+from theater_supervisor.components.prepare import prepare
 from theater_supervisor.errors import ManifestError, Problem, SupervisorError
-from theater_supervisor.gateway.heap import keep_buffers, keep_for_good
-from theater_supervisor.gateway.listener import Gateway
-from theater_supervisor.gateway.routes import Address, Route
+from theater_supervisor.gateway.connection.heap import keep_buffers, keep_for_good
+from theater_supervisor.gateway.door.listener import Gateway
+from theater_supervisor.gateway.door.routes import Address, Route
 from theater_supervisor.handlers import Place, access_rules, connection_limits
 from theater_supervisor.journal.lock import acquire
-from theater_supervisor.manifest import Manifest, read_directory
+from theater_supervisor.logs.budget import LogBudget
+from theater_supervisor.manifest.model import Manifest, read_directory
 from theater_supervisor.member import Surroundings
 from theater_supervisor.ports import Bound, Ports, bind_ports
+from theater_supervisor.process.template import forking
 from theater_supervisor.reload import Changes, Configured, compare
 from theater_supervisor.roster import Roster
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from theater_supervisor.errors import SupervisorError
-from theater_supervisor.gateway.limits import HandshakeLimits
-from theater_supervisor.manifest import Manifest
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.manifest.model import Manifest
 
 _PER_ACTOR: Final = 32  # pipes of two workers, the journal's files, the log, the build
 _OWN: Final = 64

@@ -15,18 +15,18 @@ from typing import Final
 import structlog
 
 from theater_supervisor.errors import Problem
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.auth import (
+from theater_supervisor.gateway.connection.limits import ConnectionLimits, RateLimit
+from theater_supervisor.gateway.door.access import AccessRules
+from theater_supervisor.gateway.door.auth import (
     Authenticator,
     JwtAuthentication,
     NoAuthentication,
     TokenAuthentication,
 )
-from theater_supervisor.gateway.limits import ConnectionLimits, RateLimit
-from theater_supervisor.gateway.secret_files import SecretUnusable
-from theater_supervisor.gateway.tls import expires_at, server_context
-from theater_supervisor.manifest import Manifest
-from theater_supervisor.manifest_websocket import JwtAuth, TokenAuth, WebSocketConfig
+from theater_supervisor.gateway.door.secret_files import SecretUnusable
+from theater_supervisor.gateway.door.tls import expires_at, server_context
+from theater_supervisor.manifest.model import Manifest
+from theater_supervisor.manifest.websocket import JwtAuth, TokenAuth, WebSocketConfig
 
 Place = tuple[str, int]  # a handler: the actor and the handler's number there
 

@@ -14,13 +14,13 @@ from typing import Final
 import trio
 
 from theater_supervisor.actor.actor import Actor
-from theater_supervisor.actor.containment import Containment
-from theater_supervisor.actor.log_budget import LogBudget
-from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.spec import ActorSpec, Deadlines
 from theater_supervisor.errors import VarUnusable
 from theater_supervisor.journal.store import Journal, JournalFailed, Retention
-from theater_supervisor.manifest import Manifest
+from theater_supervisor.logs.actor_log import ActorLog
+from theater_supervisor.logs.budget import LogBudget
+from theater_supervisor.manifest.model import Manifest
+from theater_supervisor.process.containment import Containment
 from theater_supervisor.reload import Configured
 
 _ANSWER_MARGIN_S: Final = 2.0

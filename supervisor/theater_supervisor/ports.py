@@ -10,11 +10,11 @@ import trio
 
 from theater_supervisor.descriptors import allow, needed
 from theater_supervisor.errors import ManifestError, Problem
-from theater_supervisor.gateway.listener import bind
-from theater_supervisor.gateway.routes import Address
+from theater_supervisor.gateway.door.listener import bind
+from theater_supervisor.gateway.door.routes import Address
 from theater_supervisor.handlers import Place, Secrets, read_secrets
-from theater_supervisor.manifest import Manifest
-from theater_supervisor.manifest_websocket import WebSocketConfig
+from theater_supervisor.manifest.model import Manifest
+from theater_supervisor.manifest.websocket import WebSocketConfig
 
 _HINTS: Final = {
     errno.EADDRINUSE: "another program listens there",

@@ -6,8 +6,8 @@ Pure: nothing is read, started or stopped here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from theater_supervisor.actor.compile import Compiled
-from theater_supervisor.manifest import Manifest
+from theater_supervisor.components.compile import Compiled
+from theater_supervisor.manifest.model import Manifest
 
 
 @dataclass(frozen=True, slots=True)

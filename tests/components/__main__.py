@@ -8,9 +8,9 @@ from pathlib import Path
 import trio
 
 from tests.components import build
-from theater_supervisor.actor.compile import compile_component
-from theater_supervisor.actor.prepare import prepare
-from theater_supervisor.manifest import load_directory
+from theater_supervisor.components.compile import compile_component
+from theater_supervisor.components.prepare import prepare
+from theater_supervisor.manifest.model import load_directory
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "cache"

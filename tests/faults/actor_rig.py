@@ -17,11 +17,11 @@ from tests.components import build
 from tests.faults.disk import Disk
 from theater_protocol.messages import Limits, Reply
 from theater_supervisor.actor.actor import Actor
-from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.store import Journal
+from theater_supervisor.logs.actor_log import ActorLog
 
 PATIENCE_S = 30.0
 _CACHE = Path(__file__).parents[2] / "build" / "cache"

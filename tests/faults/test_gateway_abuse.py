@@ -18,9 +18,9 @@ from tests.faults.counts import repeats
 from tests.faults.gateway_attacks import ATTACKS, MIB, Attack, let_loose, raw
 from tests.integration.running import Running, ask, client, supervisor, write_manifest
 from tests.integration.test_handshakes import HOSTILE
-from theater_supervisor.actor.containment import resident_bytes
-from theater_supervisor.gateway.limits import HandshakeLimits
-from theater_supervisor.ops import client as control
+from theater_supervisor.ctl import client as control
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.process.containment import resident_bytes
 
 pytestmark = pytest.mark.campaign
 

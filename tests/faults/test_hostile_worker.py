@@ -14,9 +14,9 @@ from tests.faults.hostile_worker import BREAKING, HANGING
 from tests.sandboxed import needs_level
 from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor
-from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.spec import ActorSpec, Deadlines
-from theater_supervisor.manifest_tables import RestartPolicy
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.containment import Containment
 
 HOSTILE_WORKER = Path(__file__).with_name("hostile_worker.py")
 ROOT = HOSTILE_WORKER.parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counts import FULL, repeats
-from theater_supervisor.actor.rotation import FOLLOW_S, RotatingFile
+from theater_supervisor.logs.rotation import FOLLOW_S, RotatingFile
 
 PATIENCE_S = 60.0
 ROTATIONS = repeats(50)

@@ -14,7 +14,7 @@ from tests.faults.counts import FULL, repeats
 from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.manifest_tables import RestartPolicy
+from theater_supervisor.manifest.tables import RestartPolicy
 
 STARTS_AT_ONCE = 2
 LINES = 20

@@ -20,9 +20,9 @@ from tests.integration.running import (
     write_manifest,
 )
 from theater_protocol.chain import Transition, decode
+from theater_supervisor.ctl.client import ask as ask_supervisor
 from theater_supervisor.journal.reader import read
 from theater_supervisor.journal.verify import verify
-from theater_supervisor.ops.client import ask as ask_supervisor
 
 STOPS = repeats(50)
 CLIENTS = 8

@@ -18,10 +18,13 @@ from wsproto.events import CloseConnection, Event
 
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import Client, MessageKind
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.limits import ConnectionLimits, HandshakeLimits
-from theater_supervisor.gateway.listener import Gateway, bind
-from theater_supervisor.gateway.routes import Route
+from theater_supervisor.gateway.connection.limits import (
+    ConnectionLimits,
+)
+from theater_supervisor.gateway.door.access import AccessRules
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.routes import Route
 
 LOCAL = ("127.0.0.1", 0)
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

@@ -1,4 +1,4 @@
-"""What a real supervisor tells its clients: the README's close codes and HTTP statuses, row by row.
+"""What a real supervisor tells its clients: the documented close codes and HTTP statuses, row by row.
 
 Each answer has an id that is in the supervisor's log. Code 1001 is shown with signals, 408 where the deadline
 can be shorter.
@@ -25,7 +25,7 @@ from tests.integration.gateway_rig import BINARY, TEXT, RawClient, frame, reques
 from tests.integration.running import PATIENCE_S, Running, supervisor_beside, write_manifest
 from tests.integration.test_secrets import install, jwt_config, private, public
 
-README = Path(__file__).parents[2] / "README.md"
+GATEWAY_PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
 KEY = ed25519.Ed25519PrivateKey.generate()
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 CROWDED = {"max_connections": 2, "max_connections_per_address": 1, "trusted_proxies": ["127.0.0.1"]}
@@ -221,8 +221,8 @@ def test_taken_places_are_refused_and_say_when_to_come_back(running: Running) ->
 
 
 def test_the_tables_of_the_readme_are_complete() -> None:
-    """Every code and status here is in the README, and it has no other ones."""
-    section = README.read_text().partition("**Close codes.**")[2].partition("**Behind nginx**")[0]
+    """Every code and status here is on the page, and it has no other ones."""
+    section = GATEWAY_PAGE.read_text().partition("**Close codes.**")[2].partition("**Behind nginx**")[0]
     documented = {
         int(number) for row in re.findall(r"^\| ([0-9, ]+) \|", section, re.M) for number in row.split(",")
     }

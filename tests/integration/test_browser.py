@@ -1,4 +1,4 @@
-"""A page in headless Chromium with the README's client code, against real actors."""
+"""A page in headless Chromium with the documented client code, against real actors."""
 
 import http.server
 import queue
@@ -78,8 +78,9 @@ def visit(url: str, profile: Path, count: int) -> list[str]:
 
 
 def documented_clients() -> str:
-    """The JavaScript of the README: a client of echo, and one of chat that logs in."""
-    return "\n".join(re.findall(r"```js\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    """The JavaScript of README and docs: a client of echo, and one of chat that logs in."""
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/gateway.md"))
+    return "\n".join(re.findall(r"```js\n(.*?)```", pages, re.DOTALL))
 
 
 def serve_example(directory: Path, name: str, config: str = "") -> None:

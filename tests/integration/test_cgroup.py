@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.integration.running import ask, client, close_code, supervisor, write_manifest
-from theater_supervisor.actor.cgroup import own_group
+from theater_supervisor.process.cgroup import own_group
 
 LIMIT_MIB = 80
 

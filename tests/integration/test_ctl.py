@@ -10,7 +10,7 @@ from tests.components import build
 from tests.integration.running import Running, ask, client, close_code, supervisor, write_manifest
 from tests.integration.theaterctl import actor, complaint, objects, output, until_ready
 from tests.sandboxed import probe
-from theater_supervisor.ops.client import ask as ask_supervisor
+from theater_supervisor.ctl.client import ask as ask_supervisor
 
 TIME_LIMIT_S = 100
 

@@ -21,7 +21,7 @@ from tests.integration.running import (
     write_manifest,
 )
 from tests.integration.theaterctl import actor, complaint, objects, output, until_ready
-from theater_supervisor.ops.client import ask as ask_supervisor
+from theater_supervisor.ctl.client import ask as ask_supervisor
 
 TIME_LIMIT_S = 100
 

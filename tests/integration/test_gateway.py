@@ -29,10 +29,10 @@ from tests.integration.gateway_rig import (
 )
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import MessageKind
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.limits import ConnectionLimits
-from theater_supervisor.gateway.listener import Gateway, bind
-from theater_supervisor.gateway.routes import Route
+from theater_supervisor.gateway.connection.limits import ConnectionLimits
+from theater_supervisor.gateway.door.access import AccessRules
+from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.routes import Route
 
 CONTINUATION = 0
 QUICK = ConnectionLimits(close_timeout_s=0.1, linger_s=0.1)

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from structlog.testing import capture_logs
 
 from tests.integration.gateway_rig import CLOSE, TEXT, RawClient, frame, gateway_rig, request, run
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.auth import JwtAuthentication, TokenAuthentication
-from theater_supervisor.gateway.limits import HandshakeLimits
-from theater_supervisor.gateway.secret_files import SecretUnusable
+from theater_supervisor.gateway.door.access import AccessRules
+from theater_supervisor.gateway.door.auth import JwtAuthentication, TokenAuthentication
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.gateway.door.secret_files import SecretUnusable
 
 TOKEN: Final = "correct-horse-battery-staple"
 AUDIENCE: Final = "chat"

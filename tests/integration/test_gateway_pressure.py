@@ -26,12 +26,16 @@ from tests.integration.gateway_rig import (
     run,
 )
 from theater_protocol.messages import Reply
-from theater_supervisor.gateway.access import AccessRules
-from theater_supervisor.gateway.limits import ConnectionLimits, HandshakeLimits, RateLimit
-from theater_supervisor.gateway.listener import Gateway, bind
-from theater_supervisor.gateway.routes import Route
-from theater_supervisor.gateway.secret_files import SecretUnusable
-from theater_supervisor.gateway.tls import server_context
+from theater_supervisor.gateway.connection.limits import (
+    ConnectionLimits,
+    RateLimit,
+)
+from theater_supervisor.gateway.door.access import AccessRules
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.routes import Route
+from theater_supervisor.gateway.door.secret_files import SecretUnusable
+from theater_supervisor.gateway.door.tls import server_context
 
 MIB = 1024 * 1024
 QUICK = ConnectionLimits(close_timeout_s=0.1, linger_s=0.1)

@@ -17,8 +17,8 @@ from wsproto.events import TextMessage
 
 from tests.integration.gateway_rig import CLOSE, TEXT, RawClient, frame, request
 from tests.integration.running import PATIENCE_S, Running, supervisor_beside, write_manifest
+from theater_supervisor.ctl import client as control
 from theater_supervisor.journal.reader import rows
-from theater_supervisor.ops import client as control
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 HELLO, GOODBYE = frame(TEXT, b"hello"), frame(CLOSE, b"\x03\xe8")

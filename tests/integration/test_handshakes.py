@@ -5,7 +5,7 @@ import trio
 from structlog.testing import capture_logs
 
 from tests.integration.gateway_rig import CLOSE, KEY, TEXT, RawClient, Rig, frame, gateway_rig, request, run
-from theater_supervisor.gateway.limits import HandshakeLimits
+from theater_supervisor.gateway.door.limits import HandshakeLimits
 
 BAD = b"\xff\xfe\xc3\xa9"
 GOOD = request()

@@ -17,7 +17,7 @@ SECRET = "do-not-log-this-4711"
 
 EMIT = """
 import os, sys, structlog
-from theater_supervisor.ops.eventlog import log_to_terminal
+from theater_supervisor.watch.eventlog import log_to_terminal
 if len(sys.argv) > 1:
     status = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"

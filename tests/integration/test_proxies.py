@@ -1,4 +1,4 @@
-"""The README's snippets for nginx and HAProxy, run for real where these are installed."""
+"""The page's snippets for nginx and HAProxy, run for real where these are installed."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ from tests.integration.gateway_rig import TEXT, RawClient, frame, request
 from tests.integration.running import PATIENCE_S, Running, supervisor, write_manifest
 from tests.integration.test_secrets import make_certificate
 
-README = Path(__file__).parents[2] / "README.md"
+GATEWAY_PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
 # What a snippet stands in.
 SURROUNDINGS = {
     "nginx": """
@@ -34,8 +34,8 @@ SURROUNDINGS = {
 
 
 def configuration(proxy: str, directory: Path, actor_port: int, port: int) -> str:
-    """The README's snippet, for other ports and another certificate."""
-    found = re.search(rf"```{proxy}\n(.*?)```", README.read_text(), re.DOTALL)
+    """The page's snippet, for other ports and another certificate."""
+    found = re.search(rf"```{proxy}\n(.*?)```", GATEWAY_PAGE.read_text(), re.DOTALL)
     assert found is not None
     text = found[1]
     for documented, here in {

@@ -18,7 +18,11 @@ from tests.integration.running import ask, client, close_code, supervisor, write
 from theater_protocol.chain import decode
 from theater_protocol.messages import Limits
 from theater_supervisor.actor.actor import Actor
-from theater_supervisor.actor.exit import (
+from theater_supervisor.actor.spec import ActorSpec, Deadlines
+from theater_supervisor.journal.reader import read
+from theater_supervisor.journal.verify import verify
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import (
     CannotStart,
     ExitClass,
     Exited,
@@ -29,10 +33,6 @@ from theater_supervisor.actor.exit import (
     StartTimeout,
     Stopped,
 )
-from theater_supervisor.actor.spec import ActorSpec, Deadlines
-from theater_supervisor.journal.reader import read
-from theater_supervisor.journal.verify import verify
-from theater_supervisor.manifest_tables import RestartPolicy
 
 SMALL_WORKER = Path(__file__).with_name("small_worker.py")
 DEADLINES = Deadlines(start_s=2, answer_s=0.4, stop_s=0.3, exit_s=0.3)

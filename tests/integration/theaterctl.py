@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
-from theater_supervisor.ops.client import ask
-from theater_supervisor.ops.ctl import main
+from theater_supervisor.ctl.client import ask
+from theater_supervisor.ctl.main import main
 
 PATIENCE_S = 60.0
 

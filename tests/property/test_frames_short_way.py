@@ -6,7 +6,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
-from theater_supervisor.gateway.frames import FrameSplitter, Part, Passed, message_frame
+from theater_supervisor.gateway.connection.frames import FrameSplitter, Part, Passed, message_frame
 
 SHORT = 200
 

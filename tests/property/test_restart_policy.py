@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theater_supervisor.actor.exit import (
+from theater_supervisor.actor.restart import Decision, History, Hold, Leave, Restart, decide
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import (
     CannotStart,
     Exit,
     Exited,
@@ -18,8 +20,6 @@ from theater_supervisor.actor.exit import (
     Stopped,
     SupervisorFault,
 )
-from theater_supervisor.actor.restart import Decision, History, Hold, Leave, Restart, decide
-from theater_supervisor.manifest_tables import RestartPolicy
 
 WAYS = [
     Exited(0),

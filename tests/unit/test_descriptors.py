@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from theater_supervisor import descriptors
-from theater_supervisor.manifest import load_directory
+from theater_supervisor.manifest.model import load_directory
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from theater_supervisor.manifest import load_directory
+from theater_supervisor.manifest.model import load_directory
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
@@ -160,8 +160,9 @@ def test_chat_keeps_only_the_fields_of_a_message(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_readme_s_actor_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The actor in the README counts, and its manifest is fine beside it."""
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", (MANIFESTS.parent / "README.md").read_text(), re.M | re.S)
+    """The documented actor counts, and its manifest is fine beside it."""
+    page = MANIFESTS.parent / "docs" / "actors.md"
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.M | re.S)
     (source,) = (text for language, text in blocks if language == "python" and "WebsocketServer" in text)
     (manifest,) = (text for language, text in blocks if language == "toml")
     (tmp_path / "counter.py").write_text(source)

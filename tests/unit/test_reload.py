@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from theater_supervisor.actor.compile import Compiled
-from theater_supervisor.manifest import Manifest
+from theater_supervisor.components.compile import Compiled
+from theater_supervisor.manifest.model import Manifest
 from theater_supervisor.reload import Changes, Configured, compare
 
 

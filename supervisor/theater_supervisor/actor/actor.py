@@ -17,17 +17,17 @@ from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Re
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
-from theater_supervisor.actor.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
 from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.incarnation import Incarnation, InitError
 from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
-from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.output_gate import CLOSE_INTERNAL_ERROR, OutputGate
 from theater_supervisor.actor.restart import Hold, backoff_s
 from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.actor.transition import to_batch
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Head, Journal, JournalFailed
+from theater_supervisor.logs.actor_log import ActorLog
+from theater_supervisor.process.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_TRY_AGAIN_LATER = 1013

@@ -14,12 +14,20 @@ import trio
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import FromWorker, Ready, Result, Start, Stop
 from theater_supervisor.actor.busy_poll import current_busy_poll
-from theater_supervisor.actor.cgroup import WorkerGroup
-from theater_supervisor.actor.containment import resident_bytes, worker_group
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.doorbell import Doorbell
-from theater_supervisor.actor.evidence import Evidence, is_blamable, last_words
-from theater_supervisor.actor.exit import (
+from theater_supervisor.actor.link import Link
+from theater_supervisor.actor.patience import Patience
+from theater_supervisor.actor.read_ahead import ReadAhead
+from theater_supervisor.actor.spec import ActorSpec
+from theater_supervisor.actor.transition import check_bounds, committable
+from theater_supervisor.journal.store import JournalFailed
+from theater_supervisor.logs.actor_log import ActorLog
+from theater_supervisor.logs.pump import pump
+from theater_supervisor.process.cgroup import WorkerGroup
+from theater_supervisor.process.containment import resident_bytes, worker_group
+from theater_supervisor.process.evidence import Evidence, is_blamable, last_words
+from theater_supervisor.process.exit import (
     CannotStart,
     Exit,
     ExitClass,
@@ -31,16 +39,8 @@ from theater_supervisor.actor.exit import (
     StartTimeout,
     Stopped,
 )
-from theater_supervisor.actor.link import Link
-from theater_supervisor.actor.log_pump import pump
-from theater_supervisor.actor.logs import ActorLog
-from theater_supervisor.actor.out_of_memory import OutOfMemoryCounter
-from theater_supervisor.actor.patience import Patience
-from theater_supervisor.actor.process import WorkerProcess, spawn
-from theater_supervisor.actor.read_ahead import ReadAhead
-from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.actor.transition import check_bounds, committable
-from theater_supervisor.journal.store import JournalFailed
+from theater_supervisor.process.out_of_memory import OutOfMemoryCounter
+from theater_supervisor.process.spawn import WorkerProcess, spawn
 
 MEMORY_CHECK_S = 2.0
 RENEWAL_SHARE = 0.6

@@ -14,9 +14,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from theater_supervisor.actor.doorbell import Doorbell
-from theater_supervisor.actor.exit import EXITS_KEPT, Exit, ExitRecord, SandboxViolated, Stopped
 from theater_supervisor.actor.restart import Decision, History, Hold, Leave, Restart, decide
-from theater_supervisor.manifest_tables import RestartPolicy
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import EXITS_KEPT, Exit, ExitRecord, SandboxViolated, Stopped
 
 ActorState = Literal["starting", "ready", "waiting", "recovering", "held", "ended", "stopped"]
 

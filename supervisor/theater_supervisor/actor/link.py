@@ -14,7 +14,7 @@ import trio
 from theater_protocol import framing
 from theater_protocol.items import all_from_worker, encode_frames
 from theater_protocol.messages import FromWorker, Limits, ToWorker
-from theater_supervisor.actor.process import PIPE_BYTES, enlarge_pipes
+from theater_supervisor.process.spawn import PIPE_BYTES, enlarge_pipes
 
 # As much as a pipe holds at first. A hostile worker can make objects of it that take sixty times as much.
 RECEIVE_BYTES = 256 * 1024

@@ -10,8 +10,8 @@ from typing import Final
 from theater_protocol.messages import Deliver, Reply
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.histogram import Histogram
-from theater_supervisor.actor.logs import ActorLog
 from theater_supervisor.actor.transition import Batch
+from theater_supervisor.logs.actor_log import ActorLog
 
 CLOSE_INTERNAL_ERROR: Final = 1011
 

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from theater_supervisor.actor.exit import (
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import (
     CannotStart,
     Exit,
     ExitClass,
@@ -25,7 +26,6 @@ from theater_supervisor.actor.exit import (
     Stopped,
     SupervisorFault,
 )
-from theater_supervisor.manifest_tables import RestartPolicy
 
 Nature = Literal["normal", "abnormal", "host", "operator", "attack"]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from theater_protocol.messages import Limits, Start
-from theater_supervisor.actor.containment import Containment
 from theater_supervisor.actor.delivery import WindowLimits
-from theater_supervisor.actor.process import WORKER_COMMAND
-from theater_supervisor.manifest_tables import RestartPolicy
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.containment import Containment
+from theater_supervisor.process.spawn import WORKER_COMMAND
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a transition came to, as it was recorded and as it was when it was run again.
 
-Pure: no trio, no disk. How it was run again is in replay.py, how a difference is shown in ops/chain_text.py.
+Pure: no trio, no disk. How it was run again is in replay.py, how a difference is shown in ctl/chain_text.py.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from theater_supervisor.actor.compile import Compiled, ComponentRefused, compile_component
+from theater_supervisor.components.compile import Compiled, ComponentRefused, compile_component
 from theater_supervisor.errors import SupervisorError
 
 

@@ -13,10 +13,10 @@ import trio
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import Deliver, FromWorker, Limits, Ready, Result, Start
-from theater_supervisor.actor.exit import describe_exit
-from theater_supervisor.actor.lines import LineDecoder
 from theater_supervisor.actor.link import Link
-from theater_supervisor.actor.process import WORKER_COMMAND, WorkerProcess, spawn
+from theater_supervisor.logs.lines import LineDecoder
+from theater_supervisor.process.exit import describe_exit
+from theater_supervisor.process.spawn import WORKER_COMMAND, WorkerProcess, spawn
 
 START_S: Final = 10.0
 EXIT_S: Final = 2.0

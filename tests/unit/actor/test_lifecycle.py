@@ -7,9 +7,9 @@ import structlog
 import trio
 import trio.testing
 
-from theater_supervisor.actor.exit import EXITS_KEPT, CannotStart, Exit, Exited, Stopped
 from theater_supervisor.actor.lifecycle import Lifecycle
-from theater_supervisor.manifest_tables import RestartPolicy
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import EXITS_KEPT, CannotStart, Exit, Exited, Stopped
 
 DEATH = Exit(Exited(1), pid=7)
 

@@ -12,7 +12,7 @@ from theater_protocol.framing import FrameDecoder, encode_frame
 from theater_protocol.items import all_to_worker, encode_frames, to_item
 from theater_protocol.messages import UNCHANGED, Deliver, Limits, Reply, Result
 from theater_supervisor.actor.link import LARGE_PIPE_BYTES, Link
-from theater_supervisor.actor.process import PIPE_BYTES
+from theater_supervisor.process.spawn import PIPE_BYTES
 
 PATIENCE_S = 10
 RESULTS = [Result(number, "ok", None, (Reply("text", "hi"),), None, UNCHANGED) for number in range(1, 51)]

@@ -6,7 +6,10 @@ from typing import Literal
 
 import pytest
 
-from theater_supervisor.actor.exit import (
+from theater_supervisor.actor.restart import History, Hold, Leave, Restart, backoff_s, decide
+from theater_supervisor.journal.store import JournalFailed
+from theater_supervisor.manifest.tables import RestartPolicy
+from theater_supervisor.process.exit import (
     CannotStart,
     Exit,
     ExitClass,
@@ -23,9 +26,6 @@ from theater_supervisor.actor.exit import (
     Stopped,
     SupervisorFault,
 )
-from theater_supervisor.actor.restart import History, Hold, Leave, Restart, backoff_s, decide
-from theater_supervisor.journal.store import JournalFailed
-from theater_supervisor.manifest_tables import RestartPolicy
 
 Type = Literal["permanent", "transient", "temporary"]
 

@@ -1,0 +1,1 @@
+"""From source to compiled component: built, compiled, and checked before it is served."""

@@ -1,0 +1,1 @@
+"""theaterctl: a file for each command."""

@@ -1,0 +1,38 @@
+"""The command `theaterctl doctor`: is everything there that a supervisor needs?"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from theater_supervisor.ctl.arguments import with_json
+from theater_supervisor.ctl.examination import Verdict, examine
+from theater_supervisor.ctl.tables import print_json
+
+_FAILED: Final = 3
+_MARKS: Final[dict[Verdict, tuple[str, str]]] = {
+    "ok": ("ok", "green"),
+    "warning": ("WARN", "yellow"),
+    "failure": ("FAIL", "red"),
+}
+
+
+@click.command(short_help="Check that this machine has what a supervisor needs.")
+@with_json
+@click.pass_obj
+def doctor(var: Path, as_json: bool) -> None:
+    """Check Python, wasmtime, SQLite, the limits of this user and the var directory; say what to mend.
+
+    Exit status 3 when something would keep a supervisor from working.
+    """
+    findings = examine(var)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark, color = _MARKS[finding.verdict]
+            hint = f" ({finding.hint})" if finding.hint else ""
+            click.echo(f"{click.style(f'{mark:4}', fg=color)}  {finding.check:10}  {finding.what}{hint}")
+    sys.exit(_FAILED if any(finding.verdict == "failure" for finding in findings) else 0)

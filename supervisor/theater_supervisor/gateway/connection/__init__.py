@@ -1,0 +1,1 @@
+"""One connection that is open: its frames, messages, bounds and end."""

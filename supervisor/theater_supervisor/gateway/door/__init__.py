@@ -1,0 +1,1 @@
+"""Who gets in: listeners, handshakes, logins and the places there are."""

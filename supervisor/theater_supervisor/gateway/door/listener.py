@@ -1,0 +1,353 @@
+"""Listening sockets, and a cage around every connection that comes in by them.
+
+A connection is accepted, its handshake read and judged, a slot of its route taken, and then it is served; all
+of that in one task, whose failure ends that connection and nothing else. What a handshake must look like is
+`handshake`'s, what happens on an open connection is `connection`'s.
+"""
+
+import errno
+import ssl
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+import trio
+
+from theater_supervisor.gateway.connection.admitted import Admitted
+from theater_supervisor.gateway.connection.connection import Connection
+from theater_supervisor.gateway.connection.heap import Crowd, give_back
+from theater_supervisor.gateway.connection.inbox import ReceiveBudget
+from theater_supervisor.gateway.connection.limits import (
+    RECEIVE_BUDGET_BYTES,
+    RECEIVE_BUDGET_MESSAGES,
+    SEND_BUDGET_BYTES,
+)
+from theater_supervisor.gateway.connection.stream import SendBudget, Stream, linger, peer, shown
+from theater_supervisor.gateway.connection.traffic import Traffic
+from theater_supervisor.gateway.connection.turns import Turns
+from theater_supervisor.gateway.door.access import client_key, is_loopback_name
+from theater_supervisor.gateway.door.admission import Pending
+from theater_supervisor.gateway.door.entrances import Entrances, Place
+from theater_supervisor.gateway.door.handshake import (
+    Head,
+    HeadReader,
+    Rejection,
+)
+from theater_supervisor.gateway.door.limits import HandshakeLimits
+from theater_supervisor.gateway.door.routes import Address, Route
+
+_log = structlog.get_logger()
+
+_HEAD_READ_BYTES: Final = 16 * 1024
+_ACCEPT_PAUSE_S: Final = 0.1
+_CROWD: Final = 32
+_BACKLOG_BYTES: Final = 4 * 1024 * 1024
+_TIDY_AFTER_S: Final = 2
+_POLL_S: Final = 0.01
+
+
+async def bind(host: str, port: int) -> list[trio.SocketListener]:
+    """Bind and listen on every address of `host` with SO_REUSEADDR; port 0 takes a free one.
+
+    Raises OSError: its errno says why (EADDRINUSE, EACCES, …), and what was bound before is closed again.
+    """
+    return await trio.open_tcp_listeners(port, host=host)
+
+
+class Gateway:
+    """The way in for clients: serves every route on its listeners, with TLS at the addresses in `tls`.
+
+    `handshakes` counts what became of them, by HTTP status. `send_budget_bytes` is what may wait to be sent
+    to all clients together, `receive_budget_bytes` what may be read of them and wait for more of a message
+    or for room; at least it is four of the largest messages. Raises ValueError when two routes share address
+    and path.
+    """
+
+    _acceptors: trio.Nursery
+    _cage_nursery: trio.Nursery
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        limits: HandshakeLimits | None = None,
+        *,
+        tls: Mapping[Address, ssl.SSLContext] | None = None,
+        send_budget_bytes: int = SEND_BUDGET_BYTES,
+        receive_budget_bytes: int = RECEIVE_BUDGET_BYTES,
+    ) -> None:
+        self.handshakes: Counter[int] = Counter()
+        self._limits = limits or HandshakeLimits()
+        self._routes = tuple(routes)
+        self._tls = dict(tls or {})
+        self._send_budget = SendBudget(send_budget_bytes)
+        self._receive_budget_bytes = receive_budget_bytes
+        self._receive_budget = ReceiveBudget(self._received_at_most())
+        self._entrances = Entrances(routes)
+        self._addresses: dict[Address, list[Address]] = {}
+        self._connections: set[Connection] = set()
+        self._past_traffic: dict[str, Traffic] = {}
+        self._pending: Pending[trio.CancelScope] = Pending(
+            self._limits.max_pending, self._limits.max_pending_per_address
+        )
+        self._crowd = Crowd(_CROWD)
+        self._backlog = Crowd(_BACKLOG_BYTES)
+        self._tidying: trio.CancelScope | None = None
+        self._turns = Turns()
+        self._draining = False
+        self._accepting = trio.CancelScope()
+        self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
+        self._cages = trio.CancelScope()
+        self._ended: trio.Event | None = None
+
+    def addresses(self) -> Mapping[Address, Sequence[Address]]:
+        """Return what is listening: for each (host, port) of the routes, the addresses that are bound."""
+        return self._addresses
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """The WebSocket connections that are open."""
+        return self._connections
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Add up what every actor's connections have carried so far, open ones included."""
+        totals = self._past_traffic.copy()
+        for connection in self._connections:
+            totals[connection.actor] = totals.get(connection.actor, Traffic()) + connection.traffic
+        return totals
+
+    async def serve(
+        self,
+        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept and serve clients until cancelled or drained; then every connection is gone.
+
+        `listeners` has what `bind` returned for each address of the routes, and is closed at the end. Raises
+        ValueError when the addresses differ.
+        """
+        _check_addresses(self._entrances.addresses, listeners.keys())
+        self._ended = trio.Event()
+        try:
+            with self._cages:
+                async with trio.open_nursery() as cages:
+                    await self._accept_all(listeners, cages, task_status)
+        finally:
+            self._ended.set()
+
+    def change(
+        self,
+        routes: Sequence[Route],
+        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        tls: Mapping[Address, ssl.SSLContext] | None = None,
+    ) -> None:
+        """Serve these routes from now on, while `serve` runs; open connections stay as they are.
+
+        `listeners` has what `bind` returned for the addresses that are new; addresses without a route are
+        given up. Clients of a route that is there again count against its places as before. `tls` is for the
+        handshakes to come. Raises ValueError as the constructor and `serve` do, with nothing changed.
+        """
+        wanted, standing = {route.address for route in routes}, self._accepting_at.keys()
+        _check_addresses(wanted - standing, listeners.keys())
+        self._entrances.change(routes)
+        self._routes, self._tls = tuple(routes), dict(tls or {})
+        self._receive_budget.max_bytes = self._received_at_most()
+        for address in standing - wanted:
+            for scope in self._accepting_at.pop(address):
+                scope.cancel()
+            del self._addresses[address]
+        self._listen(listeners)
+
+    def refuse_newcomers(self) -> None:
+        """Stop accepting, and drop the handshakes under way."""
+        self._draining = True
+        self._accepting.cancel()
+        if self._tidying is not None:
+            self._tidying.cancel()
+        for scope in self._pending:
+            scope.cancel()
+
+    def hush(self) -> None:
+        """Take no more messages from the clients that are there; control frames are answered still."""
+        for connection in self._connections:
+            connection.hush()
+
+    async def dismiss(self, actors: Collection[str], code: int = 1001, grace_s: float = 5) -> None:
+        """Close these actors' connections with `code`; return when they are gone, or after `grace_s`."""
+        leaving = {connection for connection in self._connections if connection.actor in actors}
+        for connection in leaving:
+            connection.end(code, "going away")
+        with trio.move_on_after(grace_s):
+            while leaving & self._connections:  # noqa: ASYNC110
+                await trio.sleep(_POLL_S)
+
+    async def drain(self, code: int = 1001, grace_s: float = 5) -> None:
+        """Stop accepting, close every connection with `code`, and drop what is left after `grace_s`.
+
+        `serve` returns then. Handshakes under way are dropped at once.
+        """
+        self.refuse_newcomers()
+        for connection in tuple(self._connections):
+            connection.end(code, "going away")
+        if self._ended is None:
+            return
+        with trio.move_on_after(grace_s):
+            await self._ended.wait()
+        self._cages.cancel()
+        await self._ended.wait()
+
+    async def _accept_all(
+        self,
+        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        cages: trio.Nursery,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        with self._accepting:
+            async with trio.open_nursery() as self._acceptors:
+                self._cage_nursery = cages
+                self._listen(listeners)
+                task_status.started()
+                # Addresses come and go; accepting ends with the gateway.
+                await trio.sleep_forever()
+
+    async def _tidy(self) -> None:
+        """Give back what a crowd has left, once the actors are through with what it sent."""
+        with trio.CancelScope() as self._tidying:
+            await trio.sleep(_TIDY_AFTER_S)
+            give_back()
+        self._tidying = None
+
+    def _received_at_most(self) -> int:
+        largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
+        return max(self._receive_budget_bytes, RECEIVE_BUDGET_MESSAGES * largest)
+
+    def _listen(self, listeners: Mapping[Address, Sequence[trio.SocketListener]]) -> None:
+        for address, bound in listeners.items():
+            self._addresses[address] = [listener.socket.getsockname()[:2] for listener in bound]
+            scopes = self._accepting_at[address] = [trio.CancelScope() for _ in bound]
+            for listener, scope in zip(bound, scopes, strict=True):
+                self._acceptors.start_soon(self._accept, listener, address, scope)
+
+    async def _accept(self, listener: trio.SocketListener, address: Address, scope: trio.CancelScope) -> None:
+        healthy = True
+        with scope, closing(listener.socket):
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    # Out of descriptors or memory: wait for some to come back, and say so once.
+                    if healthy:
+                        _log.error(
+                            "accept_failed", errno=errno.errorcode.get(error.errno or 0), detail=str(error)
+                        )
+                    healthy = False
+                    await trio.sleep(_ACCEPT_PAUSE_S)
+                else:
+                    healthy = True
+                    self._cage_nursery.start_soon(self._cage, stream, address)
+
+    async def _cage(self, tcp: trio.SocketStream, address: Address) -> None:
+        came_from = peer(tcp)
+        try:
+            if came_from is not None:
+                await self._attend(self._encrypted(tcp, address), address, came_from)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            _log.debug("handshake_dropped", remote=shown(came_from))
+        except* Exception:
+            # The failure boundary of a connection: whatever broke here, the others go on.
+            _log.exception("connection_failed", remote=shown(came_from))
+        finally:
+            await trio.aclose_forcefully(tcp)
+
+    def _encrypted(self, tcp: trio.SocketStream, address: Address) -> Stream:
+        tls = self._tls.get(address)
+        if tls is None:
+            return tcp
+        return trio.SSLStream(tcp, tls, server_side=True, https_compatible=True)
+
+    async def _attend(self, stream: Stream, address: Address, came_from: Address) -> None:
+        remote = shown(came_from)
+        try:
+            head = await self._read_head(stream, address, came_from[0])
+            if head is None or self._draining:
+                return
+            admitted, place = self._entrances.admit(address, head, came_from[0])
+        except Rejection as rejection:
+            self.handshakes[rejection.status.value] += 1
+            _log.info("handshake_refused", remote=remote, **rejection.log_fields())
+            await self._refuse(stream, rejection)
+            return
+        self.handshakes[HTTPStatus.SWITCHING_PROTOCOLS.value] += 1
+        if place.address != came_from[0]:
+            remote = f"{place.address} via {remote}"
+        try:
+            await self._serve(stream, admitted, place, remote)
+        finally:
+            place.free()
+
+    async def _read_head(self, stream: Stream, address: Address, peer_address: str) -> Head | None:
+        """Return the request head, None when the client leaves, or the gateway drains, before its end."""
+        reader = HeadReader(self._limits.max_head_bytes, self._limits.max_headers)
+        shared = is_loopback_name(peer_address) or self._entrances.trusts(address, peer_address)
+        counted_as = None if shared else client_key(peer_address)
+        with trio.move_on_after(self._limits.timeout_s) as scope:
+            oldest = self._pending.add(scope, counted_as)
+            if oldest is not None:
+                oldest.cancel()
+            try:
+                if isinstance(stream, trio.SSLStream):
+                    await stream.do_handshake()
+                while data := await stream.receive_some(_HEAD_READ_BYTES):
+                    await self._turns.next()  # a handshake takes about a millisecond
+                    if head := reader.feed(bytes(data)):
+                        return head
+            finally:
+                self._pending.remove(scope)
+        if scope.cancelled_caught and not self._draining:
+            raise Rejection(408, "the handshake took too long")
+        return None
+
+    async def _refuse(self, stream: Stream, rejection: Rejection) -> None:
+        with trio.move_on_after(self._limits.linger_s):
+            await stream.send_all(rejection.to_bytes())
+            await linger(stream, self._limits.linger_s)
+
+    async def _serve(self, stream: Stream, admitted: Admitted, place: Place, remote: str) -> None:
+        connection = Connection(
+            stream,
+            place.route.service,
+            place.route.limits,
+            self._send_budget,
+            self._receive_budget,
+            self._turns,
+            remote,
+        )
+        self._connections.add(connection)
+        self._has_ebbed()
+        try:
+            await connection.serve(admitted, place.free)
+        finally:
+            self._connections.discard(connection)
+            past = self._past_traffic.get(connection.actor, Traffic())
+            self._past_traffic[connection.actor] = past + connection.traffic
+            if self._has_ebbed() and self._tidying is None and not self._draining:
+                self._cage_nursery.start_soon(self._tidy)
+
+    def _has_ebbed(self) -> bool:
+        """Note how many connections there are and how much they hold; True when half of either has gone."""
+        budgets = (self._send_budget, self._receive_budget)
+        self._backlog.ebbed(sum(budget.peak_bytes for budget in budgets))
+        for budget in budgets:
+            budget.peak_bytes = budget.held_bytes
+        # Both are told.
+        return self._crowd.ebbed(len(self._connections)) | self._backlog.ebbed(
+            sum(budget.held_bytes for budget in budgets)
+        )
+
+
+def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:
+    if set(routed) != set(bound):
+        raise ValueError(f"routes for {sorted(routed)}, but listeners for {sorted(bound)}")

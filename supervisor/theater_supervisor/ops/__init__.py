@@ -1,1 +1,0 @@
-"""What an operator touches. May look at everything; nobody imports it."""

@@ -1,0 +1,109 @@
+"""The sending side of a stream: a real socket whose peer reads, or doesn't."""
+
+import socket
+from collections.abc import Awaitable, Callable
+
+import trio
+import trio.testing
+
+from theater_supervisor.gateway.connection.stream import Outbound, SendBudget, receive
+
+PATIENCE_S = 10
+MIB = 1024 * 1024
+
+
+def with_outbound(
+    scenario: Callable[[Outbound, trio.SocketStream, SendBudget], Awaitable[None]], max_bytes: int = 4 * MIB
+) -> None:
+    """Run a scenario with a sending side and its peer; nobody runs `write_all` but the scenario."""
+
+    async def main() -> None:
+        ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair())
+        budget = SendBudget(max_bytes)
+        with trio.fail_after(PATIENCE_S):
+            async with ours, theirs:
+                await scenario(Outbound(ours, max_bytes, PATIENCE_S, budget, lambda: None), theirs, budget)
+
+    trio.run(main)
+
+
+def test_a_flush_writes_at_once_what_was_pushed() -> None:
+    """No task is needed for what the socket takes; nothing is counted as held afterwards."""
+
+    async def scenario(outbound: Outbound, peer: trio.SocketStream, budget: SendBudget) -> None:
+        outbound.push(b"one ")
+        outbound.push(b"two")
+        assert outbound.held_bytes == budget.held_bytes == 7
+        outbound.flush()
+        assert outbound.held_bytes == budget.held_bytes == 0
+        assert await receive(peer, 100) == b"one two"
+
+    with_outbound(scenario)
+
+
+def test_what_the_socket_does_not_take_is_left_to_the_task_in_order() -> None:
+    """A flush beside a full socket loses and doubles nothing, and neither does one while the task writes."""
+
+    async def scenario(outbound: Outbound, peer: trio.SocketStream, budget: SendBudget) -> None:
+        pieces = [bytes([number]) * 50_000 for number in range(40)]
+        for piece in pieces[:20]:
+            outbound.push(piece)
+            outbound.flush()
+        assert outbound.held_bytes == budget.held_bytes > 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbound.write_all)
+            await trio.testing.wait_all_tasks_blocked()
+            for piece in pieces[20:]:
+                outbound.push(piece)
+                outbound.flush()
+            outbound.finish(b"end")
+            received = bytearray()
+            while not received.endswith(b"end"):
+                received += await receive(peer, MIB)
+        assert bytes(received) == b"".join(pieces) + b"end"
+        assert outbound.held_bytes == budget.held_bytes == 0
+
+    with_outbound(scenario)
+
+
+def test_what_has_begun_is_ended_before_the_last_bytes() -> None:
+    """Discarding what waits never cuts off a frame of which a part is written."""
+
+    async def scenario(outbound: Outbound, peer: trio.SocketStream, budget: SendBudget) -> None:
+        pieces = [bytes([number]) * 60_001 for number in range(40)]
+        for piece in pieces:
+            outbound.push(piece)
+            outbound.flush()
+        assert outbound.discardable_bytes < outbound.held_bytes, "a part of a piece is to be written"
+        outbound.finish(b"end", discard=True)
+        received = bytearray()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbound.write_all)
+            while not received.endswith(b"end"):
+                received += await receive(peer, MIB)
+        whole = received.removesuffix(b"end")
+        assert whole
+        assert len(whole) < len(b"".join(pieces))
+        assert whole == b"".join(pieces[: len(whole) // 60_001])
+        assert outbound.held_bytes == budget.held_bytes == 0
+
+    with_outbound(scenario)
+
+
+def test_a_flush_to_a_peer_that_has_gone_leaves_it_to_the_task_to_say() -> None:
+    """Flush never raises; the task does."""
+
+    async def scenario(outbound: Outbound, peer: trio.SocketStream, budget: SendBudget) -> None:
+        await peer.aclose()
+        outbound.push(b"x")
+        outbound.flush()
+        broken = False
+        try:
+            await outbound.write_all()
+        except trio.BrokenResourceError:
+            broken = True
+        assert broken
+        outbound.close()
+        assert budget.held_bytes == 0
+
+    with_outbound(scenario)
