@@ -6,9 +6,10 @@ and read in cbor.py and framing.py. What comes from the other process is trusted
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
-from typing import Any, Final, Never, TypeVar, cast
+from typing import Any, Final, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.fields import broken, read_count, read_octets, read_payload, read_state, read_typed
 from theater_protocol.framing import encode_frame, encode_large_frame
 from theater_protocol.messages import (
     DEFERRED,
@@ -27,7 +28,6 @@ from theater_protocol.messages import (
     FromWorker,
     Limits,
     Outcome,
-    Payload,
     Ready,
     Reply,
     ReplyKind,
@@ -39,8 +39,6 @@ from theater_protocol.messages import (
     Unchanged,
     payload_bytes,
 )
-
-_T = TypeVar("_T")
 
 _EVENT_OVERHEAD_BYTES: Final = 96  # a frame without what it carries
 _REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
@@ -150,69 +148,35 @@ def _update_item(update: StateUpdate) -> object:
             return ["changed", state]
 
 
-def _broken(message: str) -> Never:
-    raise RemoteProtocolError(message)
-
-
 def _read(item: object, readers: Mapping[int, tuple[int, Callable[[list[object]], object]]]) -> object:
     if type(item) is not list or not item or type(item[0]) is not int:
-        _broken("a frame must be an array that starts with its tag")
+        broken("a frame must be an array that starts with its tag")
     arity, reader = readers.get(item[0], (0, None))
     if reader is None:
-        _broken(f"unknown frame tag {item[0]}")
+        broken(f"unknown frame tag {item[0]}")
     if len(item) != arity:
-        _broken(f"frame {item[0]} has {len(item)} fields instead of {arity}")
+        broken(f"frame {item[0]} has {len(item)} fields instead of {arity}")
     return reader(item)
-
-
-def _typed(value: object, expected: type[_T], field: str) -> _T:
-    if type(value) is not expected:
-        _broken(f"{field} must be {expected.__name__}, not {type(value).__name__}")
-    return value
-
-
-def _count(value: object, field: str) -> int:
-    number = _typed(value, int, field)
-    if not 0 <= number < 1 << 63:
-        _broken(f"{field} is out of range")
-    return number
-
-
-def _octets(value: object, length: int, field: str) -> bytes:
-    octets = _typed(value, bytes, field)
-    if len(octets) != length:
-        _broken(f"{field} must have {length} bytes, not {len(octets)}")
-    return octets
-
-
-def _state(value: object) -> bytes | None:
-    return None if value is None else _typed(value, bytes, "state")
-
-
-def _payload(kind: str, value: object) -> Payload:
-    if type(value) is not PAYLOAD_TYPES[kind]:
-        _broken(f"a {kind} payload cannot be {type(value).__name__}")
-    return cast(Payload, value)
 
 
 def _read_start(item: list[object]) -> Start:
     _, actor, path, sha256, limits, seed, state = item
     return Start(
-        _typed(actor, str, "actor"),
-        _typed(path, str, "compiled_path"),
-        _octets(sha256, HASH_BYTES, "component_sha256"),
+        read_typed(actor, str, "actor"),
+        read_typed(path, str, "compiled_path"),
+        read_octets(sha256, HASH_BYTES, "component_sha256"),
         _read_limits(limits),
-        _octets(seed, SEED_BYTES, "seed"),
-        _state(state),
+        read_octets(seed, SEED_BYTES, "seed"),
+        read_state(state),
     )
 
 
 def _read_limits(value: object) -> Limits:
     names = [field.name for field in fields(Limits)]
     if type(value) is not list or len(value) != len(names):
-        _broken(f"limits must be an array of {len(names)}")
+        broken(f"limits must be an array of {len(names)}")
     try:
-        return Limits(*map(_count, value, names))
+        return Limits(*map(read_count, value, names))
     except ValueError as exc:
         raise RemoteProtocolError(str(exc)) from exc
 
@@ -220,13 +184,13 @@ def _read_limits(value: object) -> Limits:
 def _read_deliver(item: list[object]) -> Deliver:
     _, delivery, connection, kind, at_us, payload = item
     if type(kind) is not str or kind not in PAYLOAD_TYPES:
-        _broken(f"unknown event kind {kind!r:.40}")
+        broken(f"unknown event kind {kind!r:.40}")
     return Deliver(
-        _count(delivery, "delivery"),
-        _count(connection, "connection"),
+        read_count(delivery, "delivery"),
+        read_count(connection, "connection"),
         cast(EventKind, kind),
-        _count(at_us, "at_us"),
-        _payload(kind, payload),
+        read_count(at_us, "at_us"),
+        read_payload(kind, payload),
     )
 
 
@@ -236,11 +200,11 @@ def _read_stop(_: list[object]) -> Stop:
 
 def _read_ready(item: list[object]) -> Ready:
     _, sha256, exports_init, sandbox_level = item
-    if _count(sandbox_level, "sandbox_level") > MAX_SANDBOX_LEVEL:
-        _broken("sandbox_level is out of range")
+    if read_count(sandbox_level, "sandbox_level") > MAX_SANDBOX_LEVEL:
+        broken("sandbox_level is out of range")
     return Ready(
-        _octets(sha256, HASH_BYTES, "component_sha256"),
-        _typed(exports_init, bool, "exports_init"),
+        read_octets(sha256, HASH_BYTES, "component_sha256"),
+        read_typed(exports_init, bool, "exports_init"),
         cast(int, sandbox_level),
     )
 
@@ -249,40 +213,40 @@ def _read_result(item: list[Any]) -> Result:
     """Read a Result, one for every event: plain type tests in a row."""
     _, delivery, outcome, detail, pairs, state_hash, update = item
     if type(outcome) is not str or outcome not in _OUTCOMES:
-        _broken(f"unknown outcome {outcome!r:.40}")
+        broken(f"unknown outcome {outcome!r:.40}")
     if (detail is None) != (outcome == "ok"):
-        _broken("detail goes with every outcome but ok")
+        broken("detail goes with every outcome but ok")
     if type(delivery) is not int or not 0 <= delivery < 1 << 63:
-        _count(delivery, "delivery")
+        read_count(delivery, "delivery")
     if state_hash is not None and (type(state_hash) is not bytes or len(state_hash) != HASH_BYTES):
-        _octets(state_hash, HASH_BYTES, "state_hash")
+        read_octets(state_hash, HASH_BYTES, "state_hash")
     replies = _read_replies(pairs)
     updated = _read_update(update)
     reason = None if detail is None else _read_detail(detail)
     if reason is not None and (replies or isinstance(updated, Changed)):
-        _broken(f"outcome {outcome} with replies or a new state")
+        broken(f"outcome {outcome} with replies or a new state")
     return Result(delivery, cast(Outcome, outcome), reason, replies, state_hash, updated)
 
 
 def _read_detail(value: object) -> str:
-    detail = _typed(value, str, "detail")
+    detail = read_typed(value, str, "detail")
     if len(detail) > MAX_DETAIL_CHARS:
-        _broken(f"a detail of {len(detail)} characters")
+        broken(f"a detail of {len(detail)} characters")
     return detail
 
 
 def _read_replies(pairs: object) -> tuple[Reply, ...]:
-    return tuple([_read_reply(pair) for pair in _typed(pairs, list, "replies")])
+    return tuple([_read_reply(pair) for pair in read_typed(pairs, list, "replies")])
 
 
 def _read_reply(pair: object) -> Reply:
     if type(pair) is not list or len(pair) != 2:
-        _broken("a reply must be an array of 2")
+        broken("a reply must be an array of 2")
     kind, payload = pair
     if type(kind) is not str or kind not in _REPLY_KINDS:
-        _broken(f"unknown reply kind {kind!r:.40}")
+        broken(f"unknown reply kind {kind!r:.40}")
     if type(payload) is not PAYLOAD_TYPES[kind]:
-        _payload(kind, payload)
+        read_payload(kind, payload)
     return Reply(cast(ReplyKind, kind), payload)
 
 
@@ -293,9 +257,9 @@ def _read_update(value: object) -> StateUpdate:
         case "deferred":
             return DEFERRED
         case ["changed", state]:
-            return Changed(_state(state))
+            return Changed(read_state(state))
         case _:
-            _broken("unknown state update")
+            raise RemoteProtocolError("unknown state update")
 
 
 _TO_WORKER: Final = {1: (7, _read_start), 2: (6, _read_deliver), 3: (1, _read_stop)}

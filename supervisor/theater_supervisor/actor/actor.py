@@ -1,119 +1,53 @@
-"""One actor: takes events from the gateway, keeps a worker on them, releases replies once committed.
+"""One actor: keeps a worker on its events, and does what the operator and the restart policy say.
 
-It does what the pure modules beside it decide (delivery, restart, transition). It knows connections only as
-Client, and nothing of frames or pipes. Everything it must not lose is in its journal.
+What happens to an event is flow.py's, what a worker's end means lifecycle.py's and restart.py's. It knows
+nothing of frames or pipes. Everything it must not lose is in its journal.
 """
 
 import itertools
 import secrets
-import time
-from collections.abc import Sequence
 
 import structlog
 import trio
 
-from theater_protocol.chain import Instance
-from theater_protocol.messages import UNCHANGED, Deliver, EventKind, Payload, Ready, Result
-from theater_supervisor.actor.clients import Clients
-from theater_supervisor.actor.delivery import DeliveryWindow
+from theater_protocol.messages import UNCHANGED, Deliver, Ready
 from theater_supervisor.actor.doorbell import Doorbell
-from theater_supervisor.actor.histogram import Histogram
-from theater_supervisor.actor.incarnation import Incarnation, InitError
+from theater_supervisor.actor.flow import CLOSE_TRY_AGAIN_LATER, EventFlow
+from theater_supervisor.actor.incarnation import Incarnation
 from theater_supervisor.actor.lifecycle import RETRY_AFTER_S, Lifecycle
-from theater_supervisor.actor.output_gate import CLOSE_INTERNAL_ERROR, OutputGate
+from theater_supervisor.actor.output_gate import CLOSE_INTERNAL_ERROR
 from theater_supervisor.actor.restart import Hold, backoff_s
 from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.actor.transition import to_batch
-from theater_supervisor.exchange import Client, MessageKind
-from theater_supervisor.journal.store import Entry, Head, Journal, JournalFailed
+from theater_supervisor.journal.store import Entry, Journal, JournalFailed
 from theater_supervisor.logs.actor_log import ActorLog
 from theater_supervisor.process.exit import LINES_KEPT, Exit, ResultsNotStored, SupervisorFault
 
 CLOSE_GOING_AWAY = 1001
-CLOSE_TRY_AGAIN_LATER = 1013
 
 
-class Actor:
-    """A named component with state. Implements exchange.Service; `run` it in a nursery.
+class Actor(EventFlow):
+    """A named component with state; `run` it in a nursery.
 
-    `starts` bounds how many workers, of all actors that share it, are being started at one time. What it has
-    done is counted: `outcomes` of events, `latency` from an event's arrival to its release, `commits` of
-    batches.
+    `starts` bounds how many workers, of all actors that share it, are being started at one time.
     """
 
     def __init__(
         self, spec: ActorSpec, journal: Journal, log: ActorLog, starts: trio.CapacityLimiter | None = None
     ) -> None:
-        self.commits = Histogram()
+        super().__init__(spec, journal, log)
         self.sandbox_level: int | None = None
-        self._spec = spec
-        self._journal = journal
-        self._log = log
         self._event_log = structlog.get_logger().bind(actor=spec.name)
         self.lifecycle = Lifecycle(spec.restart, self._event_log)
-        self._clients = Clients()
-        self._gate = OutputGate(self._clients, log)
-        self.outcomes, self.latency = self._gate.outcomes, self._gate.latency
         self._bell = Doorbell()
         self._stopping = trio.Event()
         self._failed = trio.Event()
         self._starts = starts or trio.CapacityLimiter(1)
-        self._number = 0
-        self._worker: Incarnation | None = None
         self._ready = trio.Event()
-        self._boundary: Entry | None = None
-        self._last_at_us = journal.last_at_us
-        self._next_connection = 1
-        self._window = DeliveryWindow(spec.window)
-        self._state_hash: bytes | None = None
-        self._go_on_from_journal()
-
-    # What the gateway calls (exchange.Service).
-
-    @property
-    def name(self) -> str:
-        """The actor's name."""
-        return self._spec.name
 
     @property
     def retry_after_s(self) -> int | None:
         """None while clients are welcome, else how long a refused one should wait."""
         return RETRY_AFTER_S if self._stopping.is_set() else self.lifecycle.retry_after_s
-
-    def connect(self, client: Client) -> int:
-        """Take on an accepted client; its `connect` is queued. Returns its connection id."""
-        connection = self._next_connection
-        self._next_connection += 1
-        if self.retry_after_s is not None:
-            client.end(CLOSE_TRY_AGAIN_LATER, "try again later")
-            return connection
-        self._clients.add(connection, client)
-        self._offer(connection, "connect", None)
-        return connection
-
-    def receive(self, connection: int, kind: MessageKind, payload: Payload) -> None:
-        """Queue one event of this connection; nothing when the actor has given the connection up."""
-        if connection in self._clients:
-            self._offer(connection, kind, payload)
-
-    def has_room(self, connection: int, size: int) -> bool:
-        """Say whether another event of this connection fits."""
-        return self._window.has_room(connection, size)
-
-    async def room(self, connection: int, size: int) -> None:
-        """Wait until another event of this connection fits."""
-        await self._clients.wait(connection, lambda: self.has_room(connection, size))
-
-    async def answered(self, connection: int) -> None:
-        """Wait until every event of this connection is committed and its replies are sent."""
-        await self._clients.leave(
-            connection, lambda: connection not in self._clients or not self._window.pending(connection)
-        )
-
-    def disconnect(self, connection: int) -> None:
-        """Queue the `close` of a connection that is gone; nothing when it was given up before."""
-        if self._clients.remove(connection):
-            self._offer(connection, "close", None)
 
     # What the application calls.
 
@@ -121,20 +55,6 @@ class Actor:
     def incarnation(self) -> int:
         """The number of the newest worker, 0 before the first."""
         return self._number
-
-    @property
-    def queue(self) -> int:
-        """How many events wait or are with the worker."""
-        return len(self._window)
-
-    def pending(self, connection: int) -> int:
-        """Say how many events of this connection wait or are with the worker."""
-        return self._window.pending(connection)
-
-    @property
-    def head(self) -> Head:
-        """The newest committed transition."""
-        return self._journal.head
 
     @property
     def worker_ready_s(self) -> float | None:
@@ -274,29 +194,6 @@ class Actor:
         if isinstance(decision, Hold) and self._spec.restart.critical:
             self._failed.set()
 
-    # Commits.
-
-    async def _commit(self, results: list[Result]) -> None:
-        deliveries = self._window.claim(results)
-        batch = to_batch(deliveries, results, self._state_hash)
-        boundary = (self._boundary,) if self._boundary is not None else ()
-        began_s = trio.current_time()
-        await self._journal.commit(boundary + batch.entries, batch.update)
-        ended_s = trio.current_time()
-        self._boundary = None
-        self._state_hash = results[-1].state_hash
-        # Where nothing waits behind them a client does, else the worker should not.
-        settles_first = len(self._window) > len(deliveries)
-        if settles_first:
-            self._settle(len(deliveries))
-        self._gate.release(self._number, batch, self._now_us())
-        if not settles_first:
-            self._settle(len(deliveries))
-        self._let_go_on(deliveries)
-        self.commits.observe(ended_s - began_s)
-        if deliveries[0].kind == "init" and results[0].outcome != "ok":
-            raise InitError(results[0].detail)
-
     async def _quarantine(self, deliver: Deliver) -> None:
         """Record a delivery that its workers died on, and go on with the next."""
         entry = Entry(
@@ -312,18 +209,6 @@ class Actor:
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         detail = f"{self._spec.window.deaths} workers in a row died on it"
         self._gate.fail(self._number, deliver, "poison", detail)
-
-    def _settle(self, count: int) -> None:
-        """Take the oldest deliveries from the window; the worker gets what waits behind them."""
-        self._window.settle(count)
-        if self._worker:
-            self._worker.feed()
-
-    def _let_go_on(self, deliveries: Sequence[Deliver]) -> None:
-        """Wake who waited for these to be settled."""
-        # As many as there are places, longest waiting first; all when no delivery is left to wake them later.
-        self._clients.wake(len(deliveries) if len(self._window) else None)
-        self._clients.settled(deliver.connection for deliver in deliveries)
 
     # The journal's failures.
 
@@ -346,33 +231,3 @@ class Actor:
             self._go_on_from_journal()
             self.lifecycle.recovered()
             return
-
-    # Giving up and going on.
-
-    def _give_up_clients(self, code: int, reason: str) -> None:
-        """Close every connection and drop the events, whose answers nobody can get any more."""
-        self._window = DeliveryWindow(self._spec.window)
-        self._clients.end_all(code, reason)
-
-    def _go_on_from_journal(self) -> None:
-        """Start from what the journal has: connections it still counts as open get their close first."""
-        self._state_hash = self._journal.state_hash
-        self._next_connection = max(self._next_connection, self._journal.next_connection)
-        for connection in self._journal.open_connections:
-            self._offer(connection, "close", None)
-
-    # Events.
-
-    def _offer(self, connection: int, kind: EventKind, payload: Payload) -> None:
-        self._window.offer(connection, kind, self._now_us(), payload)
-        if self._worker:
-            self._worker.feed()
-
-    def _now_us(self) -> int:
-        """Unix time that never goes back, so that an actor's clock does not either."""
-        self._last_at_us = max(self._last_at_us, time.time_ns() // 1000)
-        return self._last_at_us
-
-    def _boundary_entry(self, seed: bytes) -> Entry:
-        instance = Instance(seed, self._spec.component_sha256)
-        return Entry(self._now_us(), "instance", 0, instance, "ok", (), self._journal.state_hash)

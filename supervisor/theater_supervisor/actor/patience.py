@@ -1,6 +1,6 @@
 """A deadline that moves with every message and hardly ever passes.
 
-Knows only times: whose patience it is, and what its end means, is the incarnation's matter.
+Knows only times: whose patience it is, and what its end means, is the dialogue's matter.
 """
 
 import math
