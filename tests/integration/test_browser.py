@@ -78,9 +78,9 @@ def visit(url: str, profile: Path, count: int) -> list[str]:
 
 
 def documented_clients() -> str:
-    """The JavaScript of README and docs: a client of echo, and one of chat that logs in."""
-    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/gateway.md"))
-    return "\n".join(re.findall(r"```js\n(.*?)```", pages, re.DOTALL))
+    """The JavaScript of docs/gateway.md: a client of echo, and one of chat that logs in."""
+    page = (ROOT / "docs" / "gateway.md").read_text()
+    return "\n".join(re.findall(r"```js\n(.*?)```", page, re.DOTALL))
 
 
 def serve_example(directory: Path, name: str, config: str = "") -> None:
