@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from theater_supervisor.logs.lines import Line, LineDecoder, escape
+from theater_supervisor.logs.lines import Line, LineDecoder
 from theater_supervisor.logs.rate import LogRate
 from theater_supervisor.logs.rotation import Budget, RotatingFile
 from theater_supervisor.manifest.tables import LogConfig
+from theater_supervisor.terminal import escape
 
 _LINES_REMEMBERED: Final = 20
 _FLUSH_AFTER_S: Final = 1.0

@@ -1,4 +1,4 @@
-"""A worker's log lines: from the untrusted bytes on its stderr to bounded text that harms no terminal.
+"""A worker's log lines: from the untrusted bytes on its stderr to bounded text.
 
 Pure. Where lines are written, and how many of them, is the matter of logs.py.
 """
@@ -12,10 +12,6 @@ MARK: Final = 0x1E
 STREAMS: Final = "EOLDS"
 
 _WORKER_STREAMS: Final = b"EOLD"
-_CONTROL: Final = {
-    code: chr(code).encode("unicode_escape").decode()
-    for code in (*range(0x09), *range(0x0A, 0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-}
 _SPLIT_SIGN: Final = "…"
 
 
@@ -93,8 +89,3 @@ class LineDecoder:
         self._continued = stream if more else None
         text = prefix + raw.decode("utf-8", "backslashreplace") + (_SPLIT_SIGN if more else "")
         return Line(stream, text)
-
-
-def escape(text: str) -> str:
-    """Escape what could move a terminal's cursor or begin a line of its own; tabs stay."""
-    return text if text.isprintable() else text.translate(_CONTROL)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theater_supervisor.logs.lines import MAX_LINE_BYTES, Line, LineDecoder, escape
+from theater_supervisor.logs.lines import MAX_LINE_BYTES, Line, LineDecoder
 
 STREAM = b"plain\n\x1eLfrom the actor\n\x1eOprinted\n\x1eZno such stream\nhalf"
 
@@ -42,11 +42,6 @@ def test_a_long_line_is_split_visibly_and_whole(newline: bytes, step: int) -> No
 def test_invalid_utf8_is_shown() -> None:
     """Bytes that are no text are visible as such, not dropped."""
     assert LineDecoder().feed(b"a\xff\xfeb\n") == [Line("E", "a\\xff\\xfeb")]
-
-
-def test_control_characters_cannot_reach_a_terminal() -> None:
-    """Escape sequences, carriage returns and line separators are spelled out; tabs stay."""
-    assert escape("\x1b[2J\r\x00\x85\u2028\tend") == "\\x1b[2J\\r\\x00\\x85\\u2028\tend"
 
 
 PIECES = st.sampled_from([b"a", b"\n", b"one\ntwo\n", b"half", b"x" * 9000, b"y" * 9000 + b"\n", b"\x1eOz\n"])
