@@ -50,3 +50,18 @@ def read_payload(kind: str, value: object) -> Payload:
     if type(value) is not PAYLOAD_TYPES[kind]:
         broken(f"a {kind} payload cannot be {type(value).__name__}")
     return cast(Payload, value)
+
+
+def read_text(value: object, field: str) -> str:
+    """Read text."""
+    return read_typed(value, str, field)
+
+
+def read_optional_text(value: object, field: str) -> str | None:
+    """Read text, or null."""
+    return None if value is None else read_typed(value, str, field)
+
+
+def read_list(value: object, field: str) -> list[object]:
+    """Read an array."""
+    return read_typed(value, list, field)

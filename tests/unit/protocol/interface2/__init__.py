@@ -1,0 +1,1 @@
+"""Tests of the second version of the interface, as the protocol has it."""
