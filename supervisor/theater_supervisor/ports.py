@@ -10,7 +10,7 @@ import trio
 
 from theater_supervisor.descriptors import allow, needed
 from theater_supervisor.errors import ManifestError, Problem
-from theater_supervisor.gateway.door.listener import bind
+from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.routes import Address
 from theater_supervisor.handlers import Place, Secrets, read_secrets
 from theater_supervisor.manifest.model import Manifest

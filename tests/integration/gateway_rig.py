@@ -21,9 +21,10 @@ from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.gateway.connection.limits import (
     ConnectionLimits,
 )
+from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.limits import HandshakeLimits
-from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
 
 LOCAL = ("127.0.0.1", 0)

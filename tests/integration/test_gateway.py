@@ -30,8 +30,9 @@ from tests.integration.gateway_rig import (
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import MessageKind
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
+from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.access import AccessRules
-from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
 
 CONTINUATION = 0

@@ -30,9 +30,10 @@ from theater_supervisor.gateway.connection.limits import (
     ConnectionLimits,
     RateLimit,
 )
+from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.limits import HandshakeLimits
-from theater_supervisor.gateway.door.listener import Gateway, bind
+from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
 from theater_supervisor.gateway.door.secret_files import SecretUnusable
 from theater_supervisor.gateway.door.tls import server_context

@@ -12,7 +12,13 @@ from typing import Final
 
 from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.deflate import Agreement, agree
-from theater_supervisor.gateway.door.access import choose_subprotocol, client_key, is_trusted, subprotocols_of
+from theater_supervisor.gateway.door.access import (
+    choose_subprotocol,
+    client_key,
+    is_loopback_name,
+    is_trusted,
+    subprotocols_of,
+)
 from theater_supervisor.gateway.door.admission import AddressCounts, Slot, Slots
 from theater_supervisor.gateway.door.auth import answer_to_bearer
 from theater_supervisor.gateway.door.handshake import (
@@ -81,13 +87,15 @@ class Entrances:
         for entrance in entrances:
             entrance.slots.limit = entrance.route.max_connections
 
-    def trusts(self, address: Address, peer_address: str) -> bool:
-        """Say whether a route at this address takes the peer for a proxy."""
-        return any(
+    def counted_as(self, address: Address, peer_address: str) -> str | None:
+        """Return what a peer's handshakes are counted by; None for this machine and for a route's proxy."""
+        if is_loopback_name(peer_address) or any(
             is_trusted(peer_address, entrance.route.access.trusted_proxies)
             for entrance in self._entrances
             if entrance.route.address == address
-        )
+        ):
+            return None
+        return client_key(peer_address)
 
     def admit(self, address: Address, head: Head, peer_address: str) -> tuple[Admitted, Place]:
         """Return what is agreed with a client, and its place.

@@ -5,7 +5,6 @@ of that in one task, whose failure ends that connection and nothing else. What a
 `handshake`'s, what happens on an open connection is `connection`'s.
 """
 
-import errno
 import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +17,6 @@ import trio
 
 from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.connection import Connection
-from theater_supervisor.gateway.connection.heap import Crowd, give_back
 from theater_supervisor.gateway.connection.inbox import ReceiveBudget
 from theater_supervisor.gateway.connection.limits import (
     RECEIVE_BUDGET_BYTES,
@@ -26,35 +24,20 @@ from theater_supervisor.gateway.connection.limits import (
     SEND_BUDGET_BYTES,
 )
 from theater_supervisor.gateway.connection.stream import SendBudget, Stream, linger, peer, shown
+from theater_supervisor.gateway.connection.tidying import Tidying
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.turns import Turns
-from theater_supervisor.gateway.door.access import client_key, is_loopback_name
+from theater_supervisor.gateway.door.accepting import accepted
 from theater_supervisor.gateway.door.admission import Pending
 from theater_supervisor.gateway.door.entrances import Entrances, Place
-from theater_supervisor.gateway.door.handshake import (
-    Head,
-    HeadReader,
-    Rejection,
-)
+from theater_supervisor.gateway.door.handshake import Head, HeadReader, Rejection
 from theater_supervisor.gateway.door.limits import HandshakeLimits
 from theater_supervisor.gateway.door.routes import Address, Route
 
 _log = structlog.get_logger()
 
 _HEAD_READ_BYTES: Final = 16 * 1024
-_ACCEPT_PAUSE_S: Final = 0.1
-_CROWD: Final = 32
-_BACKLOG_BYTES: Final = 4 * 1024 * 1024
-_TIDY_AFTER_S: Final = 2
 _POLL_S: Final = 0.01
-
-
-async def bind(host: str, port: int) -> list[trio.SocketListener]:
-    """Bind and listen on every address of `host` with SO_REUSEADDR; port 0 takes a free one.
-
-    Raises OSError: its errno says why (EADDRINUSE, EACCES, …), and what was bound before is closed again.
-    """
-    return await trio.open_tcp_listeners(port, host=host)
 
 
 class Gateway:
@@ -92,9 +75,7 @@ class Gateway:
         self._pending: Pending[trio.CancelScope] = Pending(
             self._limits.max_pending, self._limits.max_pending_per_address
         )
-        self._crowd = Crowd(_CROWD)
-        self._backlog = Crowd(_BACKLOG_BYTES)
-        self._tidying: trio.CancelScope | None = None
+        self._tidying = Tidying(self._send_budget, self._receive_budget)
         self._turns = Turns()
         self._draining = False
         self._accepting = trio.CancelScope()
@@ -165,8 +146,7 @@ class Gateway:
         """Stop accepting, and drop the handshakes under way."""
         self._draining = True
         self._accepting.cancel()
-        if self._tidying is not None:
-            self._tidying.cancel()
+        self._tidying.cancel()
         for scope in self._pending:
             scope.cancel()
 
@@ -213,13 +193,6 @@ class Gateway:
                 # Addresses come and go; accepting ends with the gateway.
                 await trio.sleep_forever()
 
-    async def _tidy(self) -> None:
-        """Give back what a crowd has left, once the actors are through with what it sent."""
-        with trio.CancelScope() as self._tidying:
-            await trio.sleep(_TIDY_AFTER_S)
-            give_back()
-        self._tidying = None
-
     def _received_at_most(self) -> int:
         largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
         return max(self._receive_budget_bytes, RECEIVE_BUDGET_MESSAGES * largest)
@@ -232,22 +205,9 @@ class Gateway:
                 self._acceptors.start_soon(self._accept, listener, address, scope)
 
     async def _accept(self, listener: trio.SocketListener, address: Address, scope: trio.CancelScope) -> None:
-        healthy = True
         with scope, closing(listener.socket):
-            while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    # Out of descriptors or memory: wait for some to come back, and say so once.
-                    if healthy:
-                        _log.error(
-                            "accept_failed", errno=errno.errorcode.get(error.errno or 0), detail=str(error)
-                        )
-                    healthy = False
-                    await trio.sleep(_ACCEPT_PAUSE_S)
-                else:
-                    healthy = True
-                    self._cage_nursery.start_soon(self._cage, stream, address)
+            async for stream in accepted(listener):
+                self._cage_nursery.start_soon(self._cage, stream, address)
 
     async def _cage(self, tcp: trio.SocketStream, address: Address) -> None:
         came_from = peer(tcp)
@@ -291,10 +251,8 @@ class Gateway:
     async def _read_head(self, stream: Stream, address: Address, peer_address: str) -> Head | None:
         """Return the request head, None when the client leaves, or the gateway drains, before its end."""
         reader = HeadReader(self._limits.max_head_bytes, self._limits.max_headers)
-        shared = is_loopback_name(peer_address) or self._entrances.trusts(address, peer_address)
-        counted_as = None if shared else client_key(peer_address)
         with trio.move_on_after(self._limits.timeout_s) as scope:
-            oldest = self._pending.add(scope, counted_as)
+            oldest = self._pending.add(scope, self._entrances.counted_as(address, peer_address))
             if oldest is not None:
                 oldest.cancel()
             try:
@@ -326,26 +284,15 @@ class Gateway:
             remote,
         )
         self._connections.add(connection)
-        self._has_ebbed()
+        self._tidying.note(len(self._connections))
         try:
             await connection.serve(admitted, place.free)
         finally:
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())
             self._past_traffic[connection.actor] = past + connection.traffic
-            if self._has_ebbed() and self._tidying is None and not self._draining:
-                self._cage_nursery.start_soon(self._tidy)
-
-    def _has_ebbed(self) -> bool:
-        """Note how many connections there are and how much they hold; True when half of either has gone."""
-        budgets = (self._send_budget, self._receive_budget)
-        self._backlog.ebbed(sum(budget.peak_bytes for budget in budgets))
-        for budget in budgets:
-            budget.peak_bytes = budget.held_bytes
-        # Both are told.
-        return self._crowd.ebbed(len(self._connections)) | self._backlog.ebbed(
-            sum(budget.held_bytes for budget in budgets)
-        )
+            if self._tidying.is_due(len(self._connections)) and not self._draining:
+                self._cage_nursery.start_soon(self._tidying.run)
 
 
 def _check_addresses(routed: Collection[Address], bound: Collection[Address]) -> None:
