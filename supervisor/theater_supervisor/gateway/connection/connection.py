@@ -2,7 +2,7 @@
 
 The connection reads in the task that serves it; what it reads goes through its Intake, what it sends through
 its Sender. While the actor has no room, it reads ahead a little, so that pings are answered and an end is
-noticed. A peer that closes gets the replies to what it sent before that. Who may connect, and what a failure
+noticed. How a peer's end is met is its Goodbye's. Who may connect, and what a failure
 here may affect, is the listener's concern.
 """
 
@@ -18,6 +18,7 @@ from theater_protocol.messages import Reply
 from theater_supervisor.exchange import Service
 from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
+from theater_supervisor.gateway.connection.goodbye import Goodbye
 from theater_supervisor.gateway.connection.inbox import ReceiveBudget
 from theater_supervisor.gateway.connection.intake import Intake
 from theater_supervisor.gateway.connection.keepalive import Keepalive
@@ -77,12 +78,12 @@ class Connection:
         self._turns = turns
         self._log = _log.bind(actor=service.name, remote=remote)
         self._reading = trio.CancelScope()
-        self._awaiting_replies = trio.CancelScope()
         self._wire = Wire(stream, limits.max_message_bytes)
         self._sender = Sender(
             stream, self._wire, limits, send_budget, self.traffic, self._reading, self._on_close, self._log
         )
         self._intake = Intake(service, limits, receive_budget, self.traffic, self._start, self._sender.close)
+        self._goodbye = Goodbye(service, limits, self._wire, self._intake, self._sender)
         self._keepalive = Keepalive(limits.ping_interval_s, limits.ping_timeout_s, trio.current_time())
         self._heard = True
 
@@ -138,7 +139,7 @@ class Connection:
 
     async def _run(self, admitted: Admitted, on_gone: Callable[[], None]) -> None:
         connection = self._intake.connection = self._service.connect(self)
-        self._log = self._sender.log = self._log.bind(connection=connection)
+        self._log = self._sender.log = self._goodbye.log = self._log.bind(connection=connection)
         self._log.info("connection_opened")
         if self._limits.ping_interval_s:
             self._nursery.start_soon(self._keep_alive)
@@ -178,7 +179,7 @@ class Connection:
     def _on_close(self) -> None:
         # Messages are of no use any more, the peer's close frame is: don't let it wait for room.
         self._intake.end()
-        self._awaiting_replies.cancel()
+        self._goodbye.give_up_waiting()
 
     async def _keep_alive(self) -> None:
         """Ping the peer; end the connection when nothing comes from it."""
@@ -219,7 +220,7 @@ class Connection:
                 self._heard = True  # handling it may have taken its time, in which nobody was listened to
                 data = await receive(self._stream, size, turns)
                 if not data:
-                    await self._handle_eof()
+                    await self._goodbye.of_stream()
                     return
         except trio.BrokenResourceError:
             return
@@ -258,7 +259,7 @@ class Connection:
                 if not self._keepalive.is_answer(event.payload):
                     await self._intake.deliver("pong", bytes(event.payload))
             case CloseConnection():
-                await self._handle_close(event)
+                await self._goodbye.of_peer(event)
                 return False
         return True
 
@@ -275,34 +276,3 @@ class Connection:
         if message is not None:
             await self._intake.deliver("text" if isinstance(message, str) else "binary", message)
         return True
-
-    async def _handle_close(self, event: CloseConnection) -> None:
-        if self._wire.is_open:
-            # wsproto's word for a frame that breaks the rules; it has read nothing after it.
-            self._sender.close(Closing("server", int(event.code), reason_for(event.code)))
-        elif self._wire.is_closing:
-            await self._intake.handed_over()
-            await self._answered(trio.current_time() + self._limits.close_timeout_s)
-            self._sender.answer(Closing("client", int(event.code), ""), event.response())
-
-    async def _handle_eof(self) -> None:
-        """Answer what came before the end, for the peer may have closed its sending side only.
-
-        A dropped connection isn't kept for long: what the actor has no room for by then is lost.
-        """
-        self._intake.is_listening = False
-        deadline_s = trio.current_time() + self._limits.close_timeout_s
-        with trio.move_on_at(deadline_s):
-            await self._intake.handed_over()
-        await self._answered(deadline_s)
-        self._sender.answer(Closing("dropped", 1006, ""), CloseConnection(1000))
-
-    async def _answered(self, deadline_s: float) -> None:
-        """Wait until the replies to all that was handed over are queued, or nothing can be sent any more."""
-        if not self._sender.can_send:
-            return
-        with trio.move_on_at(deadline_s), trio.CancelScope() as self._awaiting_replies:
-            await self._service.answered(self._intake.connection)
-            return
-        if self._sender.can_send:
-            self._log.info("replies_not_awaited", after_s=self._limits.close_timeout_s)
