@@ -1,34 +1,14 @@
-"""The command `theater-supervise`: its options, its help, and exit statuses for what can go wrong.
+"""The command `theater-supervise`: its options and its help.
 
-It reads and checks the manifests, then hands them to app.py. Nothing here knows how an actor is served.
+It imports what reading them needs, and serve.py once there is something to serve.
 """
 
-import ipaddress
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final
 
 import click
-import structlog
-import trio
 
-from theater_supervisor.app import Supervisor, new_surroundings
-from theater_supervisor.check import check
-from theater_supervisor.control.operate import Posts, operate
-from theater_supervisor.errors import ManifestError, Problem, SupervisorError, VarUnusable
-from theater_supervisor.manifest.model import Manifest, read_directory
-from theater_supervisor.process.cgroup import find_delegation, settled
-from theater_supervisor.watch.eventlog import LogOptions, log_to_file, log_to_terminal
-
-_EX_SOFTWARE: Final = 70
-_EX_OSERR: Final = 71
-_INTERRUPTED: Final = 130  # what shells report for SIGINT
-
-_log = structlog.get_logger()
-
-_Result = TypeVar("_Result")
-_Arguments = TypeVarTuple("_Arguments")
+from theater_supervisor import __version__
 
 
 def _read_address(
@@ -36,6 +16,8 @@ def _read_address(
 ) -> tuple[str, int] | None:
     if text is None:
         return None
+    import ipaddress
+
     host, _, port = text.rpartition(":")
     try:
         return str(ipaddress.ip_address(host.strip("[]"))), _port(port)
@@ -105,6 +87,8 @@ and every task. `theaterctl` does the rest.
     type=click.Path(path_type=Path),
     default=Path("var"),
     show_default=True,
+    envvar="THEATER_VAR",
+    show_envvar=True,
     metavar="DIR",
     help="Where logs and caches are kept; made when missing.",
 )
@@ -142,7 +126,7 @@ and every task. `theaterctl` does the rest.
     callback=_read_address,
     help="Serve /livez, /readyz and /metrics there, such as 127.0.0.1:9464.",
 )
-@click.version_option(package_name="theater-supervise", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main(
     directory: Path,
     check_only: bool,
@@ -154,100 +138,8 @@ def main(
     admin: tuple[str, int] | None,
 ) -> None:
     """Run the command."""
-    log_to_terminal(log_level)
-    try:
-        _make_private(var)
-        manifests = read_and_check(directory, check_only, var)
-        if check_only:
-            click.echo(_verdict(manifests))
-        else:
-            log = LogOptions(log_level, log_file_mib, log_files, log_total_mib)
-            serve(directory, manifests, var, log, admin)
-    except SupervisorError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_status)
-    # The last boundary there is: whatever it is belongs in the log, too.
-    except Exception as error:
-        refused = _refusal(error)
-        _log.exception("supervisor_failed", reason=str(refused or error))
-        sys.exit(_EX_OSERR if refused else _EX_SOFTWARE)
+    # Half a second of imports, which --version, --help and completion shall not wait for.
+    from theater_supervisor.serve import run
+    from theater_supervisor.watch.eventlog import LogOptions
 
-
-def _refusal(error: Exception) -> OSError | None:
-    """Return what the operating system refused, None when anything else is behind the error."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error if isinstance(error, OSError) else None
-
-
-def _make_private(var: Path) -> None:
-    """Make the var directory, when missing, for this user alone; one that exists stays as it is."""
-    try:
-        var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise VarUnusable.of(error, var) from error
-
-
-def serve(
-    directory: Path, manifests: list[Manifest], var: Path, log: LogOptions, admin: tuple[str, int] | None
-) -> None:
-    """Serve until told to stop. On a terminal the actors' logs are shown too."""
-    budget = log.budget(var / "log")
-    try:
-        log_file = log_to_file(var / "log" / "supervisor.log", log, budget)
-    except OSError as error:
-        raise VarUnusable.of(error, var) from error
-    echo = click.echo if sys.stdout.isatty() else None
-
-    async def work(cgroup: Path | None) -> None:
-        if cgroup:
-            _log.info("cgroup_settled", path=str(cgroup))
-        debug = log.level == "debug"
-        surroundings = new_surroundings(var, debug=debug, echo=echo, logs=budget, cgroup=cgroup)
-        supervisor = Supervisor(directory, surroundings, announce=click.echo)
-        await operate(supervisor, manifests, var, Posts(admin, log_file.reopen))
-
-    try:
-        with settled(find_delegation()) as cgroup:
-            _run(work, cgroup)
-    except ManifestError as error:
-        # A start gives up at the first step that fails; the report has the problems of the other steps, too.
-        raise ManifestError(_check(manifests, var) or error.problems) from error
-
-
-def read_and_check(directory: Path, thoroughly: bool, var: Path) -> list[Manifest]:
-    """Read the manifests. Raises ManifestError with all there is to say about all of them.
-
-    Building, compiling and binding are tried when that was asked for, or when the start fails anyway, so that
-    one run shows every problem.
-    """
-    manifests, problems = read_directory(directory)
-    if thoroughly or problems:
-        problems += _check(manifests, var)
-    if problems:
-        raise ManifestError(sorted(problems, key=lambda problem: problem.file))
-    return manifests
-
-
-def _check(manifests: list[Manifest], var: Path) -> list[Problem]:
-    cache_dir = var / "cache"
-    try:
-        cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise VarUnusable.of(error, var) from error
-    return _run(check, manifests, cache_dir)
-
-
-def _run(work: Callable[[*_Arguments], Awaitable[_Result]], *arguments: *_Arguments) -> _Result:
-    """Run an async function. Ctrl-C before anything is served ends the command, without a traceback."""
-    try:
-        return trio.run(work, *arguments)
-    except* KeyboardInterrupt:
-        pass
-    sys.exit(_INTERRUPTED)
-
-
-def _verdict(manifests: list[Manifest]) -> str:
-    names = ", ".join(manifest.name for manifest in manifests)
-    count = "1 manifest is" if len(manifests) == 1 else f"{len(manifests)} manifests are"
-    return f"{count} fine: {names}"
+    run(directory, check_only, var, LogOptions(log_level, log_file_mib, log_files, log_total_mib), admin)

@@ -1,6 +1,7 @@
-"""Errors that end the supervisor, each with its exit status (sysexits.h).
+"""Errors that end the supervisor or a command, each with its exit status (sysexits.h).
 
-Nothing here is raised for one connection or one actor; those failures stay where they happen.
+Nothing here is raised for one connection or one actor; those failures stay where they happen. That of a
+journal is here because commands end with it as well, and most of them need not know what a journal is.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ class CriticalActorHeld(SupervisorError):
     """An actor whose manifest calls it critical dies again and again."""
 
     exit_status = 80
+
+
+class JournalFailed(Exception):
+    """The journal could not be read or written; the message names the cause. Nothing was acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.components import build
-from theater_supervisor import cli
+from theater_supervisor import cli, serve
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_ends_the_supervisor_has_its_status_and_is_logged(
     table = '[[handlers]]\ntype = "websocket-server"\nconfig = { port = 0 }\n'
     text = f'name = "echo"\ncomponent_path = "{build("echo")}"\n{table}'
     (manifests / "echo.toml").write_text(text)
-    monkeypatch.setattr(cli.trio, "run", fail)
+    monkeypatch.setattr(serve.trio, "run", fail)
     done = CliRunner().invoke(cli.main, ["--var", str(tmp_path / "var"), str(manifests)])
     assert done.exit_code == status
     logged = (tmp_path / "var" / "log" / "supervisor.log").read_text()

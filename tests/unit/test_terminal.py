@@ -39,13 +39,10 @@ def test_whatever_is_not_printable_is_escaped() -> None:
 
 
 def test_no_character_gets_through_that_is_seen_nowhere() -> None:
-    """Every code point of Unicode, alone: what comes out is printable."""
-    hidden = {
-        code
-        for code in range(sys.maxunicode + 1)
-        if code != 0x09
-        and any(unicodedata.category(char)[0] == "C" or not char.isprintable() for char in escape(chr(code)))
-    }
+    """Every code point of Unicode: what comes out is printable, tabs aside."""
+    shown = escape("".join(map(chr, range(sys.maxunicode + 1)))).replace("\t", "")
+    hidden = [char for char in set(shown) if unicodedata.category(char)[0] == "C"]
+    assert shown.isprintable()
     assert not hidden
 
 

@@ -9,6 +9,7 @@ import click
 from theater_supervisor.ctl.answers import finish
 from theater_supervisor.ctl.arguments import with_json
 from theater_supervisor.ctl.client import ANSWER_S, ask
+from theater_supervisor.ctl.completion import complete_connection, complete_served
 
 _WAIT_S: Final = 60.0
 _RELOAD_S: Final = 900.0
@@ -17,13 +18,13 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 def _with_actors(command: _Command) -> _Command:
-    command = click.argument("names", metavar="[NAME]...", nargs=-1)(command)
+    command = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_served)(command)
     command = click.option("--all", "everyone", is_flag=True, help="All actors.")(command)
     wait = click.option("--wait", is_flag=True, help=f"Return when it is done, or after {_WAIT_S:g} s.")
     return with_json(wait(command))
 
 
-@click.command(short_help="Start actors that were stopped or have ended.")
+@click.command()
 @_with_actors
 @click.pass_obj
 def start(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json: bool) -> None:
@@ -34,7 +35,7 @@ def start(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json
     _change(var, "start", names, everyone, wait, as_json)
 
 
-@click.command(short_help="Stop actors; they stay stopped until start.")
+@click.command()
 @_with_actors
 @click.pass_obj
 def stop(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json: bool) -> None:
@@ -45,7 +46,7 @@ def stop(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json:
     _change(var, "stop", names, everyone, wait, as_json)
 
 
-@click.command(short_help="Give actors a new worker; connections stay.")
+@click.command()
 @_with_actors
 @click.pass_obj
 def restart(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json: bool) -> None:
@@ -56,7 +57,7 @@ def restart(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_js
     _change(var, "restart", names, everyone, wait, as_json)
 
 
-@click.command(short_help="Forget all deaths; a held actor starts afresh.")
+@click.command()
 @_with_actors
 @click.pass_obj
 def reset(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json: bool) -> None:
@@ -67,7 +68,7 @@ def reset(var: Path, names: tuple[str, ...], everyone: bool, wait: bool, as_json
     _change(var, "reset", names, everyone, wait, as_json)
 
 
-@click.command(short_help="Read the manifests again.")
+@click.command()
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would change; change nothing.")
 @with_json
 @click.pass_obj
@@ -83,8 +84,8 @@ def reload(var: Path, dry_run: bool, as_json: bool) -> None:
     finish(reply, as_json=as_json, show=lambda item: click.echo(_reload_text(item, dry_run)))
 
 
-@click.command(short_help="Kill an actor's worker, to see what happens.")
-@click.argument("name")
+@click.command()
+@click.argument("name", shell_complete=complete_served)
 @with_json
 @click.pass_obj
 def crash(var: Path, name: str, as_json: bool) -> None:
@@ -96,8 +97,13 @@ def crash(var: Path, name: str, as_json: bool) -> None:
     finish(reply, as_json=as_json, show=lambda item: click.echo(f"{item['name']}: killed pid {item['pid']}"))
 
 
-@click.command(short_help="Close a connection.")
-@click.argument("connection", metavar="NAME/ID", callback=lambda _context, _param, text: _connection(text))
+@click.command()
+@click.argument(
+    "connection",
+    metavar="NAME/ID",
+    callback=lambda _context, _param, text: _connection(text),
+    shell_complete=complete_connection,
+)
 @with_json
 @click.pass_obj
 def kick(var: Path, connection: tuple[str, int], as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from theater_supervisor.ctl.client import Reply
 from theater_supervisor.ctl.tables import print_json
+from theater_supervisor.terminal import escape_all, escape_lines
 
 NOT_READY: Final = 3
 
@@ -20,12 +21,12 @@ def take(reply: Reply) -> list[dict[str, Any]]:
 
 
 def finish(reply: Reply, *, as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
-    """Show every item, say what is wrong if anything is, and end with the answer's status."""
+    """Show every item, escaped; say what is wrong if anything is, and end with the answer's status."""
     if as_json:
         print_json({"items": reply.items, "status": reply.status, "message": reply.message})
     else:
         for item in reply.items:
-            show(item)
+            show(escape_all(item))
     if reply.message:
-        click.echo(f"theaterctl: {reply.message}", err=True)
+        click.echo(f"theaterctl: {escape_lines(reply.message)}", err=True)
     sys.exit(reply.status)

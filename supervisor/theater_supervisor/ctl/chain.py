@@ -5,7 +5,6 @@ What they print is made in chain_text.py and chain_json.py.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,20 +15,23 @@ import trio
 
 from theater_protocol.chain import Transition
 from theater_supervisor.ctl import chain_json, chain_text
-from theater_supervisor.ctl.arguments import call_limits, read_hash, with_actor, with_json, with_limits
+from theater_supervisor.ctl.arguments import read_hash, with_actor, with_json, with_wide
+from theater_supervisor.ctl.limits import call_limits, with_limits
+from theater_supervisor.ctl.tables import painted, print_json, terminal_columns
 from theater_supervisor.journal.errors import JournalRefused
 from theater_supervisor.journal.reader import read, rows
 from theater_supervisor.journal.verify import verify
 from theater_supervisor.replay.components import Components
 from theater_supervisor.replay.history import open_history
 from theater_supervisor.replay.replay import Replay, ReplayFailed, Verdict, state_at
+from theater_supervisor.terminal import writing
 
 _FOUND_WRONG: Final = 65  # EX_DATAERR
 _NOT_KEPT: Final = 66  # EX_NOINPUT
 _SEQ: Final = click.IntRange(min=0)
 
 
-@click.group(short_help="Verify, show, export and replay an actor's history.")
+@click.group()
 def chain() -> None:
     """Verify, show, export and replay an actor's history.
 
@@ -56,7 +58,7 @@ def verify_(actor: Path, head: bytes | None, as_json: bool) -> None:
     """
     verdict = verify(_journal(actor), head)
     if as_json:
-        _print_json(chain_json.verification_object(verdict))
+        print_json(chain_json.verification_object(verdict))
     else:
         click.echo(chain_text.verification(verdict))
     if verdict.fault is not None:
@@ -66,21 +68,23 @@ def verify_(actor: Path, head: bytes | None, as_json: bool) -> None:
 @chain.command(short_help="List the transitions.")
 @with_actor
 @click.option("--since-seq", type=_SEQ, default=0, metavar="N", help="Begin with seq N.")
+@with_wide
 @with_json
-def show(actor: Path, since_seq: int, as_json: bool) -> None:
+def show(actor: Path, since_seq: int, wide: bool, as_json: bool) -> None:
     """List NAME's transitions, one a line, long texts cut.
 
-    CONN is the connection's number, HASH the beginning of the transition's hash. An `instance` is a fresh
-    start of the component; `poison` is an event that workers died on. --json prints whole transitions, as
-    `export` does.
+    CONN is the connection's number, HASH the beginning of the transition's hash; a narrow terminal has not
+    all columns. An `instance` is a fresh start of the component; `poison` is an event that workers died on.
+    --json prints whole transitions, as `export` does.
     """
     _note_dropped(actor, since_seq)
     transitions = rows(_journal(actor), since_seq)
     if as_json:
         _print_transitions(transitions)
         return
-    click.echo(chain_text.HEADING)
-    _print_lines(_colored(chain_text.transition_line(*one), one[1].outcome) for one in transitions)
+    layout = chain_text.Layout.within(None if wide else terminal_columns())
+    click.echo(layout.heading)
+    _print_lines(_colored(layout.line(*one), one[1].outcome) for one in transitions)
 
 
 @chain.command(short_help="Write the transitions as JSON lines.")
@@ -111,7 +115,7 @@ def head(actor: Path, as_json: bool) -> None:
         raise JournalRefused(f"{path}: damaged: its head is missing: run `theaterctl chain verify`")
     seq, hash_, *_ = recorded
     if as_json:
-        _print_json({"seq": seq, "hash": hash_.hex()})
+        print_json({"seq": seq, "hash": hash_.hex()})
     else:
         click.echo(f"{seq} {hash_.hex()}")
 
@@ -191,8 +195,9 @@ def state(
     if found is None:
         click.echo(f"{actor.name}: the state is none after seq {wanted}", err=True)
     else:
-        sys.stdout.buffer.write(found)
-        sys.stdout.flush()
+        with writing():
+            sys.stdout.buffer.write(found)
+            sys.stdout.flush()
 
 
 def _journal(actor: Path) -> Path:
@@ -214,7 +219,7 @@ def _note_dropped(actor: Path, since_seq: int) -> None:
 
 def _report(name: str, verdict: Verdict, as_json: bool) -> None:
     if as_json:
-        _print_json(chain_json.replay_object(name, verdict))
+        print_json(chain_json.replay_object(name, verdict))
     else:
         click.echo(chain_text.replaying(name, verdict))
     if verdict.divergence is not None:
@@ -224,12 +229,7 @@ def _report(name: str, verdict: Verdict, as_json: bool) -> None:
 
 
 def _colored(line: str, outcome: str) -> str:
-    wanted = outcome != "ok" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return click.style(line, fg="red") if wanted else line
-
-
-def _print_json(item: dict[str, object]) -> None:
-    click.echo(json.dumps(item))
+    return line if outcome == "ok" else painted(line, fg="red")
 
 
 def _print_transitions(transitions: Iterable[tuple[bytes, Transition]]) -> None:
@@ -237,7 +237,6 @@ def _print_transitions(transitions: Iterable[tuple[bytes, Transition]]) -> None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Write lines without a flush for each; a reader that went away ends the command quietly."""
+    """Write lines without a flush for each."""
     for line in lines:
         sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -5,19 +5,20 @@ Pure. Everything that came from a client or an actor is escaped.
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 
 from theater_protocol.chain import Genesis, Instance, Transition
 from theater_protocol.messages import Payload, Reply
+from theater_supervisor.ctl.tables import cut
 from theater_supervisor.journal import verify
 from theater_supervisor.replay import replay
 from theater_supervisor.replay.comparison import Aspect, Divergence, Effect
+from theater_supervisor.terminal import escape, quote
 
-HEADING: Final = (
-    f"{'SEQ':>7}  {'TIME (UTC)':26}  {'KIND':8}  {'CONN':>5}  {'OUTCOME':7}  {'HASH':8}  INPUT → REPLIES"
-)
-
+_TITLES: Final = ("SEQ", "TIME (UTC)", "KIND", "CONN", "OUTCOME", "HASH")
+_LEAST_STORY_CHARS: Final = 16
 _PREVIEW_CHARS: Final = 40
 _SHOWN_REPLIES: Final = 3
 _BEFORE_DIFFERENCE: Final = 12
@@ -28,20 +29,58 @@ _ASPECTS: Final[dict[Aspect, str]] = {
 }
 
 
-def transition_line(hash_: bytes, transition: Transition) -> str:
-    """Give a transition as one line under HEADING; long texts are cut."""
-    at = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(microseconds=transition.at_us)
-    connection = str(transition.connection) if transition.connection else "-"
-    columns = (
-        f"{transition.seq:>7}",
-        f"{at:%Y-%m-%d %H:%M:%S.%f}",
-        f"{transition.kind:8}",
-        f"{connection:>5}",
-        f"{transition.outcome:7}",
-        hash_.hex()[:8],
-        _story(transition),
-    )
-    return "  ".join(columns).rstrip()
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which columns lists of transitions have, and how many characters are left for INPUT → REPLIES."""
+
+    has_time: bool = True
+    has_hash: bool = True
+    story_chars: int | None = None
+
+    @classmethod
+    def within(cls, room: int | None) -> "Layout":
+        """Return what a terminal of `room` columns has room for; all where it is None."""
+        if room is None:
+            return cls()
+        for layout in (cls(), cls(has_hash=False), cls(has_hash=False, has_time=False)):
+            left = room - len("  ".join([*layout._columns(*_TITLES), ""]))
+            if left >= _LEAST_STORY_CHARS:
+                break
+        return replace(layout, story_chars=max(1, left))
+
+    @property
+    def heading(self) -> str:
+        """The titles over the lines."""
+        return self._line(_TITLES, "INPUT → REPLIES")
+
+    def line(self, hash_: bytes, transition: Transition) -> str:
+        """Give a transition as one line; long texts are cut."""
+        at = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(
+            microseconds=transition.at_us
+        )
+        columns = (
+            str(transition.seq),
+            f"{at:%Y-%m-%d %H:%M:%S.%f}",
+            transition.kind,
+            str(transition.connection) if transition.connection else "-",
+            transition.outcome,
+            hash_.hex()[:8],
+        )
+        return self._line(columns, _story(transition))
+
+    def _line(self, columns: tuple[str, str, str, str, str, str], story: str) -> str:
+        shown = story if self.story_chars is None else cut(story, self.story_chars)
+        return "  ".join([*self._columns(*columns), shown]).rstrip()
+
+    def _columns(self, seq: str, time: str, kind: str, conn: str, outcome: str, hash_: str) -> list[str]:
+        return [
+            f"{seq:>7}",
+            *([f"{time:26}"] if self.has_time else []),
+            f"{kind:8}",
+            f"{conn:>5}",
+            f"{outcome:7}",
+            *([f"{hash_:8}"] if self.has_hash else []),
+        ]
 
 
 def verification(verdict: verify.Verdict) -> str:
@@ -49,11 +88,11 @@ def verification(verdict: verify.Verdict) -> str:
     last_seq = verdict.first_seq + verdict.events - 1
     lines = []
     if verdict.fault is not None:
-        lines.append(f"{verdict.actor or '?'}: seq {verdict.fault.seq}: {verdict.fault.what}")
+        lines.append(f"{escape(verdict.actor) or '?'}: seq {verdict.fault.seq}: {escape(verdict.fault.what)}")
         lines.append(f"{_counted(verdict.events, 'transition')} verified up to there")
     else:
         lines.append(
-            f"{verdict.actor}: {_counted(verdict.events, 'transition')} verified, "
+            f"{escape(verdict.actor)}: {_counted(verdict.events, 'transition')} verified, "
             f"seq {verdict.first_seq} to {last_seq}"
         )
         lines.append(f"head {verdict.head.hash.hex()}")
@@ -94,7 +133,7 @@ def difference(actor: str, divergence: Divergence) -> str:
     where = f"{actor}: seq {transition.seq}, {transition.kind}{whose}"
     if divergence.replayed is None:
         what = "the replay came to nothing"
-        sides = [_side("recorded", divergence.recorded, None), f"  replayed  {divergence.detail}"]
+        sides = [_side("recorded", divergence.recorded, None), f"  replayed  {escape(divergence.detail)}"]
     else:
         what = "the replay came to " + " and ".join(_ASPECTS[aspect] for aspect in divergence.aspects)
         sides = [
@@ -102,7 +141,7 @@ def difference(actor: str, divergence: Divergence) -> str:
             _side("replayed", divergence.replayed, divergence.recorded),
         ]
         if divergence.detail:
-            sides.append(f"            {divergence.detail!r:.300}")
+            sides.append(f"            {quote(divergence.detail):.300}")
     return "\n".join([f"{where}: {what}", f"  input     {_input_text(transition)}", *sides])
 
 
@@ -139,7 +178,7 @@ def _story(transition: Transition) -> str:
 def _input_text(transition: Transition) -> str:
     match transition.input:
         case Genesis(actor, component_sha256):
-            return f"actor {actor!r} component {component_sha256.hex()[:8]}"
+            return f"actor {quote(actor)} component {component_sha256.hex()[:8]}"
         case Instance(seed, component_sha256):
             return f"component {component_sha256.hex()[:8]} seed {seed.hex()[:8]}"
         case payload:
@@ -161,7 +200,7 @@ def _excerpt(payload: Payload, start: int = 0) -> str:
     before, after = "…" if start else "", "…" if end < len(payload) else ""
     unit = "characters" if isinstance(payload, str) else "bytes"
     length = f" ({len(payload)} {unit})" if before or after else ""
-    return f" {before}{payload[start:end]!r}{after}{length}"
+    return f" {before}{quote(payload[start:end])}{after}{length}"
 
 
 def _counted(count: int, thing: str) -> str:

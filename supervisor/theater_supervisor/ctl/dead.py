@@ -13,11 +13,11 @@ import click
 
 from theater_protocol.chain import Transition, encode, hash_body
 from theater_supervisor.ctl.answers import take
-from theater_supervisor.ctl.arguments import with_actor, with_json
+from theater_supervisor.ctl.arguments import with_actor, with_json, with_wide
 from theater_supervisor.ctl.chain_json import transition_object
-from theater_supervisor.ctl.chain_text import HEADING, transition_line
+from theater_supervisor.ctl.chain_text import Layout
 from theater_supervisor.ctl.client import ask
-from theater_supervisor.ctl.tables import print_json
+from theater_supervisor.ctl.tables import print_json, terminal_columns
 from theater_supervisor.errors import SupervisorError, VarUnusable
 from theater_supervisor.files import write_atomically
 from theater_supervisor.journal.reader import quarantined
@@ -59,14 +59,23 @@ class PutAside:
             raise VarUnusable.of(error, self._path.parent) from error
 
 
-@click.command(short_help="List, show, retry or drop events that workers died on.")
+@click.command()
 @with_actor
 @click.argument("action", type=click.Choice(_ACTIONS), default="list")
 @click.argument("seqs", metavar="[SEQ]...", type=click.IntRange(min=0), nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="List those that were dropped, too.")
+@with_wide
 @with_json
 @click.pass_obj
-def dead(var: Path, actor: Path, action: str, seqs: tuple[int, ...], everything: bool, as_json: bool) -> None:
+def dead(
+    var: Path,
+    actor: Path,
+    action: str,
+    seqs: tuple[int, ...],
+    everything: bool,
+    wide: bool,
+    as_json: bool,
+) -> None:
     """List, show, retry or drop the quarantined events of NAME: those that workers died on, again and again.
 
     \b
@@ -92,7 +101,8 @@ def dead(var: Path, actor: Path, action: str, seqs: tuple[int, ...], everything:
             )
     match action:
         case "list":
-            _list([event for seq, event in events.items() if everything or seq not in aside.read()], as_json)
+            listed = [event for seq, event in events.items() if everything or seq not in aside.read()]
+            _list(listed, wide, as_json)
         case "show":
             for seq in seqs:
                 print_json(transition_object(_hash(events[seq]), events[seq]))
@@ -103,13 +113,14 @@ def dead(var: Path, actor: Path, action: str, seqs: tuple[int, ...], everything:
             _retry(var, actor.name, seqs, aside, as_json)
 
 
-def _list(events: list[Transition], as_json: bool) -> None:
+def _list(events: list[Transition], wide: bool, as_json: bool) -> None:
     if as_json:
         print_json([transition_object(_hash(event), event) for event in events])
         return
-    click.echo(HEADING if events else "nothing is quarantined")
+    layout = Layout.within(None if wide else terminal_columns())
+    click.echo(layout.heading if events else "nothing is quarantined")
     for event in events:
-        click.echo(transition_line(_hash(event), event))
+        click.echo(layout.line(_hash(event), event))
 
 
 def _retry(var: Path, name: str, seqs: tuple[int, ...], aside: PutAside, as_json: bool) -> None:

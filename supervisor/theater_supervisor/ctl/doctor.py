@@ -9,7 +9,8 @@ import click
 
 from theater_supervisor.ctl.arguments import with_json
 from theater_supervisor.ctl.examination import Verdict, examine
-from theater_supervisor.ctl.tables import print_json
+from theater_supervisor.ctl.tables import painted, print_json
+from theater_supervisor.terminal import escape
 
 _FAILED: Final = 3
 _MARKS: Final[dict[Verdict, tuple[str, str]]] = {
@@ -19,7 +20,7 @@ _MARKS: Final[dict[Verdict, tuple[str, str]]] = {
 }
 
 
-@click.command(short_help="Check that this machine has what a supervisor needs.")
+@click.command()
 @with_json
 @click.pass_obj
 def doctor(var: Path, as_json: bool) -> None:
@@ -33,6 +34,6 @@ def doctor(var: Path, as_json: bool) -> None:
     else:
         for finding in findings:
             mark, color = _MARKS[finding.verdict]
-            hint = f" ({finding.hint})" if finding.hint else ""
-            click.echo(f"{click.style(f'{mark:4}', fg=color)}  {finding.check:10}  {finding.what}{hint}")
+            shown = f"{finding.what} ({finding.hint})" if finding.hint else finding.what
+            click.echo(f"{painted(f'{mark:4}', fg=color)}  {finding.check:10}  {escape(shown)}")
     sys.exit(_FAILED if any(finding.verdict == "failure" for finding in findings) else 0)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from theater_supervisor.ctl.arguments import with_json
+from theater_supervisor.ctl.completion import complete_log
 from theater_supervisor.ctl.logfiles import Entry, follow, last, log_names, log_path, merged, since
 from theater_supervisor.ctl.tables import print_json
 from theater_supervisor.names import choose
@@ -37,8 +38,8 @@ def _read_since(
         raise click.BadParameter(f"{text!r} is neither a span, as 30s, 5m, 2h, 1d, nor a time") from None
 
 
-@click.command(short_help="Show what actors, or the supervisor, wrote.")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_log)
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
     "-n",

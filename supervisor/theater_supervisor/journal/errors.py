@@ -10,6 +10,7 @@ from typing import Final
 
 import apsw
 
+from theater_supervisor.errors import JournalFailed as JournalFailed
 from theater_supervisor.errors import SupervisorError
 
 
@@ -17,10 +18,6 @@ class JournalRefused(SupervisorError):
     """A file that is not this actor's journal, or is damaged. It is left as it is."""
 
     exit_status = 65  # EX_DATAERR
-
-
-class JournalFailed(Exception):
-    """The journal could not be read or written; the message names the cause. Nothing was acknowledged."""
 
 
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (

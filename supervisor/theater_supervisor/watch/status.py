@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import trio
 
+from theater_supervisor import __version__
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.lifecycle import ActorState
 from theater_supervisor.app import Supervisor
@@ -22,7 +22,6 @@ from theater_supervisor.process.containment import resident_bytes
 from theater_supervisor.process.exit import ExitRecord, SandboxViolated
 from theater_supervisor.watch.pulse import Pulse
 
-_VERSION: Final = version("theater-supervise")  # reads a file: not to be done when descriptors are short
 _UNWANTED: Final = frozenset({"stopped", "ended"})
 _MEMORY_HOLDS_S: Final = 10.0
 _NO_TRAFFIC: Final = Traffic()
@@ -116,7 +115,7 @@ class Observer:
         traffic = self._supervisor.gateway.traffic()
         counts = self._count_connections()
         return SupervisorStatus(
-            version=_VERSION,
+            version=__version__,
             pid=os.getpid(),
             phase=self._supervisor.phase,
             at_us=time.time_ns() // 1000,

@@ -21,16 +21,16 @@ TEXT = Transition(7, NO_HASH, 1_700_000_000_123_456, "text", 3, "hello", "ok", (
 
 def shown(given: Payload) -> str:
     """Show a transition with this input; return that part of the line."""
-    return chain_text.transition_line(HASH, TEXT._replace(input=given)).split("  ")[-1].split(" → ")[0]
+    return chain_text.Layout().line(HASH, TEXT._replace(input=given)).split("  ")[-1].split(" → ")[0]
 
 
 def test_a_line_has_every_column() -> None:
     """Seq, time in UTC, kind, connection, outcome, hash, and what went in and out."""
-    line = chain_text.transition_line(HASH, TEXT)
+    line = chain_text.Layout().line(HASH, TEXT)
     assert line == (
         f"      7  2023-11-14 22:13:20.123456  text          3  ok       {HASH.hex()[:8]}  'hello' → close"
     )
-    heading = chain_text.HEADING
+    heading = chain_text.Layout().heading
     assert [
         line[heading.index(name) :].split()[0] for name in ("TIME", "KIND", "OUTCOME", "HASH", "INPUT")
     ] == [
@@ -62,9 +62,11 @@ def test_boundaries_name_the_component() -> None:
     """Genesis and instance have no connection."""
     genesis = TEXT._replace(kind="genesis", connection=0, input=Genesis("chat", HASH), replies=())
     instance = genesis._replace(kind="instance", input=Instance(STATE, HASH))
-    assert chain_text.transition_line(HASH, genesis).endswith(f"actor 'chat' component {HASH.hex()[:8]}")
-    assert chain_text.transition_line(HASH, instance).endswith(
-        f"component {HASH.hex()[:8]} seed {STATE.hex()[:8]}"
+    assert chain_text.Layout().line(HASH, genesis).endswith(f"actor 'chat' component {HASH.hex()[:8]}")
+    assert (
+        chain_text.Layout()
+        .line(HASH, instance)
+        .endswith(f"component {HASH.hex()[:8]} seed {STATE.hex()[:8]}")
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from theater_supervisor.ctl.status import explanation
+from theater_supervisor.ctl.explain import explanation
 from theater_supervisor.ctl.tables import Column, duration, print_table, size
 from theater_supervisor.names import UnknownName, choose
 
