@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -13,13 +12,16 @@ import click
 from theater_supervisor.ctl.arguments import with_json
 from theater_supervisor.ctl.completion import complete_log
 from theater_supervisor.ctl.logfiles import Entry, follow, last, log_names, log_path, merged, since
-from theater_supervisor.ctl.tables import print_json
+from theater_supervisor.ctl.tables import painted, print_json
 from theater_supervisor.names import choose
+from theater_supervisor.terminal import escape
 
 _DEFAULT_LINES: Final = 20
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN: Final = re.compile(r"(\d+)([smhd])")
 _LINE: Final = re.compile(r"(\S+) ([^ /]+)/(\d+) (\w) (.*)", re.DOTALL)
+_HEADS: Final = ("timestamp", "level", "event")
+_LEVELS: Final = {"warning": "yellow", "error": "red", "critical": "red", "debug": "bright_black"}
 _COLORS: Final = {"E": "red", "S": "cyan", "D": "bright_black", "L": "green"}
 
 
@@ -67,6 +69,7 @@ def logs(
 ) -> None:
     """Show the logs of the actors, all or those named, merged by time. `supervisor` is the supervisor's own.
 
+    On a terminal it is shown as people read it, elsewhere as it is in the file, one JSON object a line.
     The letter after actor/worker: E stderr, O stdout, L logged by the actor, S the supervisor, D debugging.
     Reads the files, rotated ones too, whether or not the supervisor runs.
     """
@@ -97,26 +100,49 @@ def _follow(paths: dict[str, Path], as_json: bool) -> None:
 def _show(entry: Entry, as_json: bool) -> None:
     if as_json:
         print_json(_object(entry))
-    elif _colored() and (line := _LINE.fullmatch(entry.text)):
-        at, actor, incarnation, stream, text = line.groups()
-        head = click.style(f"{at} {actor}/{incarnation}", dim=True)
-        click.echo(f"{head} {click.style(f'{stream} {text}', fg=_COLORS.get(stream))}")
+    elif sys.stdout.isatty() and (event := _event(entry)) is not None:
+        click.echo("\n".join(event_lines(event)))
+    elif line := _LINE.fullmatch(entry.text):
+        at, actor, incarnation, stream, text = map(escape, line.groups())
+        head = painted(f"{at} {actor}/{incarnation}", dim=True)
+        click.echo(f"{head} {painted(f'{stream} {text}', fg=_COLORS.get(stream))}")
     else:
-        click.echo(entry.text)
+        click.echo(escape(entry.text))
+
+
+def event_lines(event: dict[str, Any]) -> list[str]:
+    """Show an event of the supervisor's log as people read it; a traceback has lines of its own."""
+    fields = {key: value for key, value in event.items() if key not in _HEADS}
+    traceback = str(fields.pop("exception", ""))
+    at, level = str(event.get("timestamp", "-")), str(event.get("level", "-"))
+    told = "  ".join(f"{escape(key)}={_value(value)}" for key, value in fields.items())
+    head = painted(escape(f"{at:27}"), dim=True)
+    words = painted(escape(f"{level:8}  {event.get('event', '-')}"), fg=_LEVELS.get(level))
+    return [f"{head}  {words}  {told}".rstrip(), *(f"  {escape(line)}" for line in traceback.splitlines())]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and value and not set(value) & set(' ="'):
+        return escape(value)
+    return escape(json.dumps(value, ensure_ascii=False))
+
+
+def _event(entry: Entry) -> dict[str, Any] | None:
+    """Return the event that a line of the supervisor's log has, None for any other line."""
+    if not entry.text.startswith("{"):
+        return None
+    try:
+        event = json.loads(entry.text)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _object(entry: Entry) -> dict[str, Any]:
-    if entry.text.startswith("{"):
-        try:
-            return {"log": entry.log, **json.loads(entry.text)}
-        except ValueError:
-            return {"log": entry.log, "text": entry.text}
+    if (event := _event(entry)) is not None:
+        return {"log": entry.log, **event}
     line = _LINE.fullmatch(entry.text)
     if line is None:
         return {"log": entry.log, "text": entry.text}
     at, actor, incarnation, stream, text = line.groups()
     return {"at": at, "actor": actor, "incarnation": int(incarnation), "stream": stream, "text": text}
-
-
-def _colored() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ

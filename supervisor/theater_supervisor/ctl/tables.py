@@ -82,7 +82,7 @@ def is_coloured() -> bool:
 
 def painted(text: str, **style: Any) -> str:  # noqa: ANN401 - what click.style takes
     """Give a text a style, where colours are wanted."""
-    return click.style(text, **style) if style and is_coloured() else text
+    return click.style(text, **style) if any(style.values()) and is_coloured() else text
 
 
 def text_width(text: str) -> int:
