@@ -20,7 +20,7 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
 _GAP: Final = "  "
-_SHORTEST: Final = 8
+_SHORTEST: Final = 1
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "ready": {"fg": "green"},
     "starting": {"fg": "yellow"},

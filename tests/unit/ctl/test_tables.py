@@ -3,7 +3,8 @@
 import pytest
 
 from theater_supervisor.ctl.explain import explanation
-from theater_supervisor.ctl.tables import Column, duration, print_table, size
+from theater_supervisor.ctl.status import status_lines
+from theater_supervisor.ctl.tables import Column, duration, lines_of, print_table, size, text_width
 from theater_supervisor.names import UnknownName, choose
 
 
@@ -46,6 +47,70 @@ def test_a_table_is_plain_columns_where_no_terminal_is(capsys: pytest.CaptureFix
         [Column("NAME"), Column("N", number=True), Column("NOTE")], [["a", "10", ""], ["bc", "9", "x"]]
     )
     assert capsys.readouterr().out == "NAME   N  NOTE\na     10\nbc     9  x\n"
+
+
+COLUMNS = [Column("NAME"), Column("N", number=True, goes=2), Column("M", goes=1), Column("NOTE", cut_to=6)]
+ROWS = [["chat", "1000", "mm", "it is quite a long note"], ["日本", "2", "m", ""]]
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (None, ["NAME     N  M   NOTE", "chat  1000  mm  it is quite a long note", "日本     2  m"]),
+        (40, ["NAME     N  M   NOTE", "chat  1000  mm  it is quite a long note", "日本     2  m"]),
+        (30, ["NAME     N  M   NOTE", "chat  1000  mm  it is quite a…", "日本     2  m"]),
+        (20, ["NAME  M   NOTE", "chat  mm  it is qui…", "日本  m", "--wide shows also N"]),
+        (14, ["NAME  NOTE", "chat  it is q…", "日本", "--wide shows …"]),
+        (8, ["NAME  N…", "chat  i…", "日本", "--wide …"]),
+    ],
+    ids=str,
+)
+def test_a_table_fits_or_drops_columns(room: int | None, expected: list[str]) -> None:
+    """What may be cut is cut first, then columns go, the least important first; no line is ever broken."""
+    lines = lines_of(COLUMNS, ROWS, room)
+    assert lines == expected
+    assert room is None or all(text_width(line) <= room for line in lines)
+
+
+@pytest.mark.parametrize("room", range(16, 220, 8))
+def test_the_status_never_wraps(room: int) -> None:
+    """Whatever the terminal, each line fits; name, state and note are always there."""
+    actor = {
+        "name": "a-name-as-long-as-many",
+        "state": "waiting",
+        "pid": 4_000_000,
+        "uptime_s": 90_000.0,
+        "restarts_in_period": 10,
+        "restarts": 1000,
+        "connections": 1024,
+        "max_connections": 1024,
+        "received_per_s": 10_000.0,
+        "sent_per_s": 10_000.0,
+        "errors_per_s": 120.5,
+        "p99_ms": 1234.56,
+        "rss_bytes": 1 << 31,
+        "sandbox_level": 2,
+        "queue": 10_000,
+        "seq": 123_456_789,
+        "head": "0" * 64,
+        "note": "next try in 3.0 s; killed by SIGKILL\x1b[2J\tand more",
+    }
+    seen = {
+        "version": "0.1.0",
+        "phase": "serving",
+        "pid": 4_000_000,
+        "at_us": 100_000_000,
+        "started_at_us": 0,
+        "rss_bytes": 1 << 31,
+        "loop_lag_ms": 1234.5,
+        "actors": [actor],
+    }
+    _, head, row, *_ = status_lines(seen, room)
+    assert all(text_width(line) <= room for line in status_lines(seen, room))
+    if room >= 80:
+        assert {"NAME", "STATE", "NOTE"} <= set(head.split())
+        assert "a-name-as-long-as-many  waiting" in row
+    assert "\x1b" not in "".join(status_lines(seen, None))
 
 
 def test_names_are_chosen_or_met_with_the_nearest() -> None:
