@@ -4,12 +4,13 @@
 # make faults  the fault-injection campaigns at their full counts
 # make bench   measure speed beside other servers, about 10 minutes; benchmarks/README.md says what
 # make fuzz    a million frames from a hostile worker, found by coverage
+# make picture draw who imports whom, docs/architecture.svg
 # make clean   remove what the others made
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults bench fuzz clean
+.PHONY: run test check faults bench fuzz picture clean
 
 run: .venv/installed
 	$(BIN)/theater-supervise manifests
@@ -33,6 +34,9 @@ bench: .venv/installed-bench
 fuzz: .venv/installed-dev
 	$(BIN)/pip install --quiet --group fuzz
 	$(BIN)/python -m tests.property.fuzz_frames -runs=1000000 -max_len=1500
+
+picture: .venv/installed-dev
+	$(BIN)/python docs/draw_architecture.py
 
 clean:
 	rm -rf .venv var build dist manifests/*.wasm

@@ -3,15 +3,12 @@
 import enum
 import importlib.util
 import json
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from theater_supervisor.manifest.model import load_directory
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
@@ -157,19 +154,3 @@ def test_chat_keeps_only_the_fields_of_a_message(monkeypatch: pytest.MonkeyPatch
     chat.tell(MessageType.CONNECT)
     chat.tell(MessageType.TEXT, said(extra="x" * 1000))
     assert chat.facts() == {"messages": [json.loads(said())], "user_count": 1}
-
-
-def test_the_readme_s_actor_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The documented actor counts, and its manifest is fine beside it."""
-    page = MANIFESTS.parent / "docs" / "actors.md"
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.M | re.S)
-    (source,) = (text for language, text in blocks if language == "python" and "WebsocketServer" in text)
-    (manifest,) = (text for language, text in blocks if language == "toml")
-    (tmp_path / "counter.py").write_text(source)
-    (tmp_path / "counter.toml").write_text(manifest)
-    assert [manifest.name for manifest in load_directory(tmp_path)] == ["counter"]
-    counter = load("counter", monkeypatch, tmp_path)
-    assert counter.tell(MessageType.CONNECT) == []
-    assert counter.tell(MessageType.TEXT, "a") == ["1 so far"]
-    assert counter.tell(MessageType.TEXT, "b") == ["2 so far"]
-    assert (counter.state, counter.logged) == (b"2", ["message 1: a", "message 2: b"])
