@@ -33,6 +33,7 @@ UNRUN: Final = {
 # What a command may end with, where that is not 0 on every machine.
 ENDS_WITH: Final = {"theaterctl doctor": {0, 3}}
 
+COMMAND_S: Final = 120.0
 _WSCAT: Final = re.compile(r"npx wscat -c (\S+)")
 _PROGRESS: Final = re.compile(r"^\d\d:\d\d:\d\d\.\d+ \[info .*\n", re.MULTILINE)
 _BIN: Final = Path(sys.executable).parent
@@ -136,7 +137,7 @@ class Reader:
                     assert line.startswith("Connected"), f"{place}: {line}"
 
     async def _output(self, command: list[str]) -> tuple[int, str]:
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(COMMAND_S):
             done = await trio.run_process(
                 command,
                 cwd=self._running.directory,
