@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 from trio_websocket import WebSocketConnection, open_websocket_url
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection, Event
 
 from theater_protocol.messages import Payload, Reply
@@ -21,6 +21,7 @@ from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.gateway.connection.limits import (
     ConnectionLimits,
 )
+from theater_supervisor.gateway.connection.wire import Frames
 from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.limits import HandshakeLimits
@@ -138,7 +139,7 @@ class RawClient:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._received = b""
-        self._frames = Connection(ConnectionType.CLIENT)
+        self._frames = Frames(ConnectionType.CLIENT, [])
         self._events: deque[Event] = deque()
 
     async def send(self, *parts: bytes) -> None:

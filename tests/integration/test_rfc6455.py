@@ -272,7 +272,7 @@ CASES["7-ping-after-close"] = Case(frame(CLOSE, b"\x03\xe8") + frame(PING), (100
 CASES["7-close-within-a-message"] = Case(
     frame(TEXT, b"a", fin=False) + frame(CLOSE, b"\x03\xe8") + frame(CONTINUATION, b"b"), (1000,)
 )
-for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999):
+for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999):
     CASES[f"7-code-{code}"] = Case(frame(CLOSE, code.to_bytes(2) + b"why"), (code,))
 for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535):
     CASES[f"7-code-{code}-refused"] = Case(frame(CLOSE, code.to_bytes(2)), (1002,))

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 
 from theater_supervisor.gateway.connection.deflate import Agreement
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What was agreed on with a client that may come in.
 
-    `headers` is the minimal head for the WebSocket layer, `expires_in_s` how long the login holds.
+    `key` is the checked Sec-WebSocket-Key, `early` what came right after the head, `expires_in_s` how long
+    the login holds.
     """
 
-    target: str
-    headers: Headers
+    key: bytes
     early: bytes
     subprotocol: str | None = None
     compression: Agreement | None = None

@@ -133,9 +133,7 @@ class Connection:
     def _accept(self, admitted: Admitted) -> None:
         agreed = admitted.compression
         extension = BoundedDeflate(agreed, self._limits.max_message_bytes) if agreed else None
-        self._sender.begin(
-            self._wire.accept(admitted.target, admitted.headers, admitted.subprotocol, extension)
-        )
+        self._sender.begin(self._wire.accept(admitted.key, admitted.subprotocol, extension))
 
     async def _run(self, admitted: Admitted, on_gone: Callable[[], None]) -> None:
         connection = self._intake.connection = self._service.connect(self)

@@ -24,9 +24,8 @@ from theater_supervisor.gateway.door.auth import answer_to_bearer
 from theater_supervisor.gateway.door.handshake import (
     Head,
     Rejection,
-    agreed_headers,
     origin_form,
-    websocket_headers,
+    websocket_key,
 )
 from theater_supervisor.gateway.door.routes import Address, Route, RoutingTable
 
@@ -108,7 +107,7 @@ class Entrances:
         entrance = table.find(target) if table is not None else None
         if entrance is None:
             raise Rejection(404, "no actor is served at this path")
-        headers = websocket_headers(head)
+        key = websocket_key(head)
         access = entrance.route.access
         access.check_host(head)
         access.check_origin(head)
@@ -119,8 +118,7 @@ class Entrances:
         if subprotocol is None and access.auth.is_needed:
             subprotocol = answer_to_bearer(offered)
         agreed = _agreed(head) if access.compression else None
-        headers = agreed_headers(headers, subprotocol, agreed)
-        return Admitted(target, headers, head.early, subprotocol, agreed, login.expires_in_s), place
+        return Admitted(key, head.early, subprotocol, agreed, login.expires_in_s), place
 
     def _places(self, route: Route) -> tuple[Slots, AddressCounts]:
         for entrance in self._entrances:

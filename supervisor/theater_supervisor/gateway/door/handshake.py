@@ -1,8 +1,8 @@
 """Reading and judging the opening handshake (RFC 6455 section 4.2). Sans-IO: bytes in, a decision out.
 
 h11 parses the head, within a size bound; what is wrong with it becomes a Rejection, which knows its HTTP
-response. What passes is rewritten into a minimal head, so that the WebSocket layer only ever sees headers
-that were checked here. Which path is served, and whether there is room, is decided elsewhere.
+response. Of what passes the WebSocket layer only ever sees the key that was checked here. Which path is
+served, and whether there is room, is decided elsewhere.
 """
 
 import binascii
@@ -14,13 +14,12 @@ from typing import Final
 
 import h11
 
-from theater_supervisor.gateway.connection.admitted import Headers
 from theater_supervisor.gateway.connection.closing import new_error_id
-from theater_supervisor.gateway.connection.deflate import NAME as DEFLATE
-from theater_supervisor.gateway.connection.deflate import Agreement
 
 _WEBSOCKET_VERSION: Final = b"13"
 _NONCE_BYTES: Final = 16
+Headers = tuple[tuple[bytes, bytes], ...]
+
 _UPGRADE_TO: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 # RFC 3986 section 3.2: an IP literal or a registered name, and a port.
@@ -133,24 +132,15 @@ def origin_form(head: Head) -> str:
     return target.decode("ascii")
 
 
-def agreed_headers(headers: Headers, subprotocol: str | None, compression: Agreement | None) -> Headers:
-    """Return the minimal head with what the WebSocket layer needs to answer with these."""
-    if subprotocol is not None:
-        headers += ((b"Sec-WebSocket-Protocol", subprotocol.encode()),)
-    if compression is not None:
-        headers += ((b"Sec-WebSocket-Extensions", DEFLATE.encode()),)
-    return headers
-
-
-def websocket_headers(head: Head) -> Headers:
-    """Check what makes a GET a WebSocket handshake (RFC 6455 section 4.2.1); return the minimal head for it.
+def websocket_key(head: Head) -> bytes:
+    """Check what makes a GET a WebSocket handshake (RFC 6455 section 4.2.1); return its Sec-WebSocket-Key.
 
     Raises Rejection for a request that is none (426), of another version (426), or broken (400).
     """
     _check_is_upgrade(head)
     _check_host(head)
     _check_no_body(head)
-    return _minimal_headers(_checked_key(head))
+    return _checked_key(head)
 
 
 def _unreadable(status: int) -> Rejection:
@@ -191,14 +181,3 @@ def _checked_key(head: Head) -> bytes:
     except (binascii.Error, ValueError):
         pass
     raise Rejection(400, "Sec-WebSocket-Key must be 16 bytes in base64, once")
-
-
-def _minimal_headers(key: bytes) -> Headers:
-    return (
-        # wsproto wants a host, decodes it as IDNA, which an ill-formed label breaks, and makes no use of it.
-        (b"Host", b"checked.invalid"),
-        (b"Upgrade", b"websocket"),
-        (b"Connection", b"Upgrade"),
-        (b"Sec-WebSocket-Version", _WEBSOCKET_VERSION),
-        (b"Sec-WebSocket-Key", key),
-    )
