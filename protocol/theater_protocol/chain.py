@@ -15,7 +15,9 @@ from theater_protocol.messages import HASH_BYTES, PAYLOAD_TYPES, SEED_BYTES, Pay
 FORMAT: Final = 1
 NO_HASH: Final = bytes(HASH_BYTES)  # the `prev` of seq 0
 
-TransitionKind = Literal["genesis", "instance", "init", "connect", "text", "binary", "ping", "pong", "close"]
+TransitionKind = Literal[
+    "genesis", "instance", "init", "connect", "text", "binary", "ping", "pong", "close", "seal", "state"
+]
 TransitionOutcome = Literal["ok", "err", "trap", "timeout", "poison"]
 
 _DOMAIN: Final = b"theater-chain-1\0"
@@ -24,8 +26,14 @@ _FIELDS: Final = 10
 _HASH_ITEM_BYTES: Final = 2 + HASH_BYTES
 _FIXED_BYTES: Final = 4 + _HASH_ITEM_BYTES  # the heads of array, format, kind and outcome; prev
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout", "poison"})
-_INPUT_TYPES: Final[dict[str, type]] = {"genesis": list, "instance": list, **PAYLOAD_TYPES}
-_WITHOUT_CONNECTION: Final = frozenset({"genesis", "instance", "init"})
+_INPUT_TYPES: Final[dict[str, type]] = {
+    "genesis": list,
+    "instance": list,
+    "seal": list,
+    "state": bytes,  # or null
+    **PAYLOAD_TYPES,
+}
+_WITHOUT_CONNECTION: Final = frozenset({"genesis", "instance", "init", "seal", "state"})
 _REPLY_TYPES: Final[dict[str, type]] = {
     kind: PAYLOAD_TYPES[kind] for kind in ("text", "binary", "ping", "pong", "close")
 }
@@ -47,15 +55,24 @@ class Instance:
     component_sha256: bytes
 
 
-TransitionInput = Genesis | Instance | Payload
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The input of kind `seal`: the seal (32 bytes) of the checkpoint after transition `seq`."""
+
+    seq: int
+    seal: bytes
+
+
+TransitionInput = Genesis | Instance | Seal | Payload
 
 
 class Transition(NamedTuple):
     """One link of the chain.
 
     `prev` is the hash before it, `at_us` Unix time, `connection` 0 where there is none. The input by kind:
-    genesis has Genesis, instance has Instance, init has the actor's name, text has str, binary, ping and pong
-    have bytes, connect and close have None. Replies only with ok. `state_hash` is the SHA-256 of the state
+    genesis has Genesis, instance has Instance, seal has Seal, state has the bytes that an operator put in the
+    state's place (None: the state none), init has the actor's name, text has str, binary, ping and pong have
+    bytes, connect and close have None. Replies only with ok. `state_hash` is the SHA-256 of the state
     after it (for genesis: of the initial state), None where the state is none.
     """
 
@@ -85,7 +102,7 @@ def encode(transition: Transition) -> bytes:
     Deterministic CBOR (RFC 8949, 4.2.1). Raises LocalProtocolError for what decode would refuse.
     """
     seq, prev, at_us, kind, connection, given, outcome, replies, state_hash = transition
-    inputs = _input_item(given) if isinstance(given, (Genesis, Instance)) else given
+    inputs = _input_item(given) if isinstance(given, (Genesis, Instance, Seal)) else given
     pairs = [[*reply] for reply in replies]
     item = [FORMAT, seq, prev, at_us, kind, connection, inputs, outcome, pairs, state_hash]
     try:
@@ -153,7 +170,7 @@ def _check(item: list[Any]) -> None:
         _broken("connection must be a count")
     if (connection == 0) != (kind in _WITHOUT_CONNECTION):
         _broken(f"connection {connection} does not go with kind {kind}")
-    if type(given) is not _INPUT_TYPES[kind]:
+    if type(given) is not _INPUT_TYPES[kind] and not (kind == "state" and given is None):
         _broken(f"the input of {kind} cannot be {type(given).__name__}")
     if type(outcome) is not str or outcome not in _OUTCOMES:
         _broken(f"unknown outcome {outcome!r:.40}")
@@ -161,6 +178,8 @@ def _check(item: list[Any]) -> None:
         _broken("state_hash must be a hash of 32 bytes or null")
     if type(given) is list:
         _check_boundary(kind, given, outcome)
+    elif kind == "state" and outcome != "ok":
+        _broken(f"{kind} cannot have outcome {outcome}")
     _check_replies(replies, outcome, kind)
 
 
@@ -172,6 +191,8 @@ def _check_boundary(kind: str, given: list[object], outcome: str) -> None:
             fits = len(component) == HASH_BYTES and type(version) is int and version == FORMAT
         case "instance", [bytes(seed), bytes(component)]:
             fits = len(seed) == SEED_BYTES and len(component) == HASH_BYTES
+        case "seal", [int(seq), bytes(seal)]:
+            fits = type(seq) is int and 0 <= seq < 1 << 63 and len(seal) == HASH_BYTES
         case _:
             fits = False
     if not fits:
@@ -216,12 +237,14 @@ def _payload_bytes(payload: Any) -> int:  # noqa: ANN401 a checked item's: text,
     return size + cbor.head_bytes(size)
 
 
-def _input_item(given: Genesis | Instance) -> list[object]:
+def _input_item(given: Genesis | Instance | Seal) -> list[object]:
     match given:
         case Genesis(actor, component_sha256):
             return [actor, component_sha256, FORMAT]
         case Instance(seed, component_sha256):
             return [seed, component_sha256]
+        case Seal(seq, seal):
+            return [seq, seal]
 
 
 def _read_input(kind: TransitionKind, given: object) -> TransitionInput:
@@ -231,4 +254,7 @@ def _read_input(kind: TransitionKind, given: object) -> TransitionInput:
     if kind == "instance":
         seed, component_sha256 = cast(tuple[bytes, bytes], given)
         return Instance(seed, component_sha256)
+    if kind == "seal":
+        seq, seal = cast(tuple[int, bytes], given)
+        return Seal(seq, seal)
     return cast(Payload, given)

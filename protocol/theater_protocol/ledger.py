@@ -1,7 +1,8 @@
 """What must hold from one transition to the next: connections and the state's hash.
 
 The ledger is the running sum over a chain; a checkpoint is a sealed ledger that stands for dropped
-transitions. Pure. The bytes of transitions and their links are in chain.py.
+transitions, and has to have its seal in the chain. Pure. The bytes of transitions and their links are in
+chain.py.
 """
 
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ class Ledger:
         After an error the ledger must not be used again.
         """
         if state_hash != self.state_hash:
-            if outcome != "ok" or kind == "instance":
+            if outcome != "ok" or kind in ("instance", "seal"):
                 return f"the state changes in {kind} with outcome {outcome}"
             self.state_hash = state_hash
         if connection == 0:
@@ -90,6 +91,7 @@ class Ledger:
 class Checkpoint:
     """Stands for the transitions up to and including `seq`, whose bodies were dropped.
 
+    Nobody can compute it any more: what is in it holds because a transition of kind `seal` has its seal.
     `hash` is the hash of transition `seq`, `at_us` its time; `open_connections` are in ascending order.
     """
 

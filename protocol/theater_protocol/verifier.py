@@ -5,11 +5,12 @@ what must hold between transitions beyond their links in ledger.py.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from theater_protocol.chain import NO_HASH, hash_body, read_item
 from theater_protocol.errors import RemoteProtocolError
-from theater_protocol.ledger import Checkpoint, Ledger
+from theater_protocol.ledger import Checkpoint, Ledger, encode_checkpoint, seal_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,14 @@ class ChainVerifier:
 
     Starts at genesis, or after a checkpoint. `feed` every row; `seq`, `hash` and `ledger` are those after the
     last row that was right (seq -1 before the first). After a fault the verifier must not be fed again.
+
+    `sealed_at` is the seq of the transition that has the seal of the checkpoint it started after, None until
+    one came: so long nothing in the chain vouches for what the checkpoint says.
     """
 
     def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        self.sealed_at: int | None = None
+        self._began_after = checkpoint
         if checkpoint is None:
             self.actor, self.seq, self.hash, self.at_us, self.ledger = "", -1, NO_HASH, 0, Ledger()
         else:
@@ -87,10 +93,30 @@ class ChainVerifier:
         _, _, _, _, kind, connection, given, outcome, _, state_hash = item
         if (kind == "genesis") != (self.seq < 0):
             return "the genesis is missing" if self.seq < 0 else "a second genesis"
+        if kind == "seal" and (wrong := self._missealed(*given)):
+            return wrong
+        if kind == "state" and state_hash != (None if given is None else sha256(given).digest()):
+            return "the state that was set does not have the hash recorded here"
         if kind != "genesis":
             return self.ledger.apply(kind, connection, outcome, state_hash)
         self.actor = given[0]
         self.ledger.state_hash = state_hash
+        return None
+
+    def _missealed(self, seq: int, seal: bytes) -> str | None:
+        began = self._began_after
+        if seq == self.seq:
+            expected = self.checkpoint()
+        elif began is not None and seq == began.seq:
+            expected = began
+        elif began is not None and seq < began.seq:
+            return None  # of an earlier checkpoint, in whose place there is a later one
+        else:
+            return f"a seal of the checkpoint after seq {seq}, which does not begin this chain"
+        if seal_checkpoint(encode_checkpoint(expected)) != seal:
+            return f"its seal is not that of the checkpoint after seq {seq}: one of the two was replaced"
+        if began is not None and seq == began.seq and self.sealed_at is None:
+            self.sealed_at = self.seq + 1
         return None
 
 

@@ -14,6 +14,7 @@ from tests.unit.replay.recorded import NAME, Recorded, Recorder
 from theater_protocol.framing import encode_frame
 from theater_protocol.items import to_item
 from theater_protocol.messages import Changed, Deliver, Limits, Ready, Reply, Result, Start, Stop, Unchanged
+from theater_supervisor.journal.reader import rows
 from theater_supervisor.journal.retention import Retention
 from theater_supervisor.journal.verify import verify
 from theater_supervisor.replay import scratch
@@ -53,6 +54,21 @@ def test_a_history_replays_across_instances(history: Recorded) -> None:
     assert replayed(history.data) == Verdict(
         first_seq=1, last_seq=113, identical=109, instances=3, quarantined=1
     )
+
+
+def test_a_state_that_an_operator_set_is_begun_with(tmp_path: Path) -> None:
+    """What follows begins with it, as does the state there and later; seals are passed over."""
+    recorder = counted(tmp_path, Retention(keep_events=10_000, step_events=8))
+    recorder.commit("state", b"1000", connection=0, update=Changed(b"1000"))
+    set_at = recorder.seq
+    recorder.instance()
+    recorder.connect(2)
+    recorder.count(3, connection=2)
+    recorded = recorder.close()
+    verdict = replayed(recorded.data)
+    assert (verdict.divergence, verdict.instances, verdict.quarantined) == (None, 4, 1)
+    assert verdict.last_seq > set_at
+    assert states(recorded.data, [set_at - 1, set_at, verdict.last_seq]) == [b"105", b"1000", b"1003"]
 
 
 def test_a_replay_can_begin_near_its_end(history: Recorded) -> None:
@@ -123,21 +139,25 @@ def test_retention_leaves_the_rest_to_replay(tmp_path: Path) -> None:
     recorder = counted(tmp_path, Retention(keep_events=16, step_events=8))
     data = recorder.close().data
     first_seq = verify(data / "journal.db").first_seq
-    assert 8 < first_seq <= 98
+    kept = [transition for _, transition in rows(data / "journal.db", first_seq)]
+    begun = next(one.seq for one in kept if one.kind == "instance")
+    assert first_seq < begun
     verdict = replayed(data)
     assert verdict == Verdict(
-        first_seq=105,
-        last_seq=113,
+        first_seq=begun,
+        last_seq=kept[-1].seq,
         identical=6,
         instances=2,
         quarantined=1,
-        unreachable=105 - first_seq,
+        unreachable=sum(one.seq < begun and one.kind != "seal" for one in kept),
     )
-    assert states(data, [105, 107, 113]) == [b"100", b"102", b"105"]
+    texts = [one.seq for one in kept if one.seq > begun and one.kind == "text"]
+    assert states(data, [begun, texts[1], kept[-1].seq]) == [b"100", b"102", b"105"]
 
 
 @pytest.mark.parametrize(
-    ("seq", "why"), [(3, "retention dropped it"), (103, "the one to begin with"), (114, "newest is seq 113")]
+    ("seq", "why"),
+    [(3, "retention dropped it"), (116, "the one to begin with"), (150, "the newest is")],
 )
 def test_a_state_that_is_gone_is_refused(tmp_path: Path, seq: int, why: str) -> None:
     """Dropped, without a state to begin with, or not there yet."""
@@ -153,9 +173,10 @@ def test_a_history_that_retention_left_no_beginning_runs_nothing(tmp_path: Path)
     recorder.connect()
     recorder.count(30)
     data = recorder.close().data
-    first_seq = verify(data / "journal.db").first_seq
-    assert replayed(data) == Verdict(unreachable=32 - first_seq + 1)
-    assert states(data, [32]) == [b"30"]
+    verdict = verify(data / "journal.db")
+    kept = [transition.kind for _, transition in rows(data / "journal.db", verdict.first_seq)]
+    assert replayed(data) == Verdict(unreachable=kept.count("text"))
+    assert states(data, [verdict.head.seq]) == [b"30"]
 
 
 # Components.

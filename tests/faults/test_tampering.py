@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -12,10 +12,14 @@ import pytest
 
 from tests.faults.counts import repeats
 from tests.faults.disk import FailingDisk
-from tests.unit.journal.model import Script, begin, run
-from theater_protocol.chain import Transition, decode, encode, hash_body
+from tests.unit.journal.model import Script, begin, run, sha
+from theater_protocol.chain import Instance, Transition, decode, encode, hash_body
+from theater_protocol.ledger import Checkpoint, decode_checkpoint, encode_checkpoint, seal_checkpoint
+from theater_protocol.messages import Changed, Unchanged
+from theater_protocol.verifier import ChainVerifier
 from theater_supervisor.journal.bodies import Bodies, Place, is_place, read_place
-from theater_supervisor.journal.retention import KEEP_ALL, Retention
+from theater_supervisor.journal.contents import Entry
+from theater_supervisor.journal.retention import KEEP_ALL, Retention, seal_entry
 from theater_supervisor.journal.verify import verify
 
 TAMPERINGS = repeats(1000)
@@ -204,9 +208,49 @@ class _Tamperer:
         self.sql.execute("UPDATE checkpoint SET seal = ?, body = ?", (seal, body))
         return self.seqs()[0] - 1
 
+    def checkpoint(self) -> Checkpoint:
+        return decode_checkpoint(self.sql.execute("SELECT body FROM checkpoint").get)
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        body = encode_checkpoint(checkpoint)
+        row = seal_checkpoint(body), body
+        self.sql.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", row)
+
+    def forge_checkpoint(self) -> int:
+        """Put another checkpoint in the place of the one there is, with all else as it may be."""
+        before = self.checkpoint()
+        change = self.random.choice(
+            [
+                {"actor": "another"},
+                {"at_us": before.at_us + 1},
+                {"state_hash": bytes(32)},
+                {"open_connections": (*before.open_connections, before.last_connection + 1)},
+                {"initialised": not before.initialised},
+            ]
+        )
+        last = before.last_connection + ("open_connections" in change)
+        self.put_checkpoint(replace(before, last_connection=last, **change))
+        return before.seq + 1
+
     def delete_checkpoint(self) -> int:
         self.sql.execute("DELETE FROM checkpoint")
         return 0
+
+    def drop_behind_a_checkpoint(self) -> int:
+        """Drop the oldest transitions as retention does, behind an honest checkpoint that has no seal."""
+        seqs = self.seqs()
+        rows = self.sql.execute("SELECT seq, hash, body FROM chain ORDER BY seq").fetchall()
+        stored = self.sql.execute("SELECT body FROM checkpoint").get
+        verifier = ChainVerifier(decode_checkpoint(stored) if stored else None)
+        cut = self.random.randrange(1, len(seqs))
+        for seq, hash_, body in rows[:cut]:
+            assert verifier.feed(seq, hash_, self.bodies.whole(body)) is None
+        if self.transition(seqs[cut]).kind == "seal":
+            return self.flip_body()
+        self.put_checkpoint(verifier.checkpoint())
+        self.sql.execute("DELETE FROM chain WHERE seq < ?", (seqs[cut],))
+        self.sql.execute("DELETE FROM snapshot WHERE seq < ?", (seqs[cut],))
+        return seqs[cut] - 1
 
     def delete_row(self) -> int:
         seq = self.some_seq()
@@ -281,6 +325,7 @@ ALWAYS: list[Callable[[_Tamperer], int]] = [
     _Tamperer.move_snapshot,
     _Tamperer.flip_quarantine,
     _Tamperer.delete_quarantined,
+    _Tamperer.drop_behind_a_checkpoint,
     _Tamperer.delete_row,
     _Tamperer.delete_tail,
     _Tamperer.delete_state,
@@ -292,7 +337,11 @@ ALWAYS: list[Callable[[_Tamperer], int]] = [
     _Tamperer.forge_at_the_end,
     _Tamperer.replace_with_new_hash,
 ]
-WITH_CHECKPOINT: list[Callable[[_Tamperer], int]] = [_Tamperer.flip_checkpoint, _Tamperer.delete_checkpoint]
+WITH_CHECKPOINT: list[Callable[[_Tamperer], int]] = [
+    _Tamperer.flip_checkpoint,
+    _Tamperer.forge_checkpoint,
+    _Tamperer.delete_checkpoint,
+]
 
 
 def _tamper(path: Path, tamper: Callable[[_Tamperer], int], random: Random) -> int:
@@ -354,3 +403,122 @@ def test_a_cut_tail_shows_against_a_noted_head(tmp_path: Path) -> None:
     assert fault is not None
     assert fault.seq == earlier.head.seq
     assert noted.hex() in fault.what
+
+
+def _long(path: Path, retention: Retention = KEEP_ALL) -> bytes:
+    """Write a journal of some batches; return its head."""
+    database = begin(path, retention=retention, disk=DISK)
+    run(database, Script(6), 40)
+    database.close()
+    return database.contents.head.hash
+
+
+def _forge(path: Path, at: int, *, seal: bool) -> None:
+    """Put a state of one's own after transition `at`: a checkpoint there, a transition or two behind it."""
+    evil = b"balance=1000000"
+    sql = apsw.Connection(str(path))
+    sql.execute("BEGIN")
+    forger = _Tamperer(sql, Random(1), Bodies(path))
+    hash_ = forger.row(at)[0]
+    checkpoint = Checkpoint("chat", at, hash_, 30, sha(evil), (1,), 1, True)
+    entries = [Entry(31, "text", 1, "balance?", "ok", (), sha(evil))]
+    if seal:
+        entries.insert(0, seal_entry(checkpoint, 31, sha(evil)))
+    for table in ("chain", "snapshot", "connection", "quarantine"):
+        sql.execute(f"DELETE FROM {table}")
+    forger.put_checkpoint(checkpoint)
+    seq = at
+    for entry in entries:
+        seq += 1
+        body = encode(Transition(seq, hash_, *entry))
+        hash_ = hash_body(body)
+        forger.put(seq, hash_, body)
+    sql.execute("UPDATE head SET seq = ?, hash = ?, last_connection = 1, initialised = 1", (seq, hash_))
+    sql.execute("UPDATE state SET bytes = ?", (evil,))
+    sql.execute("INSERT INTO connection VALUES (1)")
+    sql.execute("COMMIT")
+    sql.close()
+
+
+@pytest.mark.parametrize("retention", [KEEP_ALL, RETENTION], ids=["no retention", "retention"])
+@pytest.mark.parametrize("seal", [False, True], ids=["no seal", "its own seal"])
+def test_a_forged_checkpoint_does_not_pass_for_a_noted_head(
+    tmp_path: Path, retention: Retention, seal: bool
+) -> None:
+    """Whoever puts a checkpoint with the noted hash under a state of his own is found out."""
+    path = tmp_path / "journal.db"
+    noted = _long(path, retention)
+    _forge(path, verify(path).head.seq, seal=seal)
+    assert verify(path, noted).fault is not None
+    assert (verify(path).fault is None) is seal  # all of it written anew: only a noted head tells
+
+
+def _as_an_earlier_release_left_it(path: Path) -> Checkpoint:
+    """Drop a journal's oldest transitions behind a checkpoint without a seal."""
+    sql = apsw.Connection(str(path))
+    forger = _Tamperer(sql, Random(3), Bodies(path))
+    forger.drop_behind_a_checkpoint()
+    checkpoint = forger.checkpoint()
+    sql.close()
+    return checkpoint
+
+
+def test_a_checkpoint_of_an_earlier_release_is_sealed_with_the_next_commit(tmp_path: Path) -> None:
+    """Until then nothing vouches for it, nor does a head noted before; one noted later does."""
+    path = tmp_path / "journal.db"
+    noted = _long(path)
+    checkpoint = _as_an_earlier_release_left_it(path)
+    fault = verify(path).fault
+    assert fault is not None
+    assert fault.seq == checkpoint.seq
+    assert "earlier release" in fault.what
+    database = begin(path, disk=DISK)
+    instance = Entry(database.contents.at_us, "instance", 0, Instance(bytes(32), bytes(32)), "ok", (), None)
+    database.commit([instance._replace(state_hash=database.contents.ledger.state_hash)], Unchanged())
+    database.close()
+    assert verify(path).fault is None
+    assert verify(path, database.contents.head.hash).fault is None
+    fault = verify(path, noted).fault
+    assert fault is not None
+    assert "note a newer head" in fault.what
+
+
+def test_a_history_without_seals_is_dropped_behind_later_ones(tmp_path: Path) -> None:
+    """Retention that is configured late gets through what was written before, and what is left verifies."""
+    path = tmp_path / "journal.db"
+    _long(path)
+    database = begin(path, retention=Retention(keep_events=8, step_events=2), disk=DISK)
+    run(database, Script(8), 40)
+    database.close()
+    verdict = verify(path, database.contents.head.hash)
+    assert verdict.fault is None
+    assert verdict.first_seq > verdict.head.seq - 30
+
+
+def test_a_state_that_was_set_has_its_hash(tmp_path: Path) -> None:
+    """An operator's state is in the chain itself; one that is another than its hash says is found."""
+    path = tmp_path / "journal.db"
+    _long(path)
+    database = begin(path, disk=DISK)
+    setting = Entry(database.contents.at_us, "state", 0, b"mended", "ok", (), sha(b"mended"))
+    database.commit([setting], Changed(b"mended"))
+    database.close()
+    assert verify(path).fault is None
+    body = encode(
+        Transition(database.contents.head.seq, decode(_head_body(path)).prev, *setting._replace(input=b"x"))
+    )
+    with apsw.Connection(str(path)) as sql:
+        sql.execute(
+            "UPDATE chain SET hash = ?, body = ? WHERE seq = ?",
+            (hash_body(body), body, database.contents.head.seq),
+        )
+        sql.execute("UPDATE head SET hash = ?", (hash_body(body),))
+    sql.close()
+    fault = verify(path).fault
+    assert fault is not None
+    assert "state that was set" in fault.what
+
+
+def _head_body(path: Path) -> bytes:
+    with apsw.Connection(str(path)) as sql:
+        return cast(bytes, sql.execute("SELECT body FROM chain ORDER BY seq DESC LIMIT 1").get)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from theater_protocol import cbor
-from theater_protocol.chain import Genesis, Instance, Transition, decode, encode, hash_body
+from theater_protocol.chain import Genesis, Instance, Seal, Transition, decode, encode, hash_body
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.ledger import (
     Checkpoint,
@@ -121,6 +122,61 @@ def test_the_golden_checkpoint_in_both_directions() -> None:
     checkpoint = decode_checkpoint(body)
     assert checkpoint == golden_checkpoint()
     assert first_fault(rows[11:], ChainVerifier(checkpoint)) is None
+
+
+# The bytes of the kinds that no event has, by hand: array of 10, format, seq, prev, time, kind, …
+LATER_KINDS = {
+    "seal": (
+        Transition(24, bytes(32), 7, "seal", 0, Seal(23, b"s" * 32), "ok", (), None),
+        "8a01 1818 5820" + "00" * 32 + "07 647365616c 00 82 17 5820" + "73" * 32 + "626f6b 80 f6",
+    ),
+    "state": (
+        Transition(1, bytes(32), 7, "state", 0, b"{}", "ok", (), sha256(b"{}").digest()),
+        "8a01 01 5820" + "00" * 32 + "07 657374617465 00 427b7d 626f6b 80 5820" + sha256(b"{}").hexdigest(),
+    ),
+    "state none": (
+        Transition(1, bytes(32), 7, "state", 0, None, "ok", (), None),
+        "8a01 01 5820" + "00" * 32 + "07 657374617465 00 f6 626f6b 80 f6",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "body"), LATER_KINDS.values(), ids=LATER_KINDS)
+def test_seals_and_set_states_have_their_bytes(made: Transition, body: str) -> None:
+    """In both directions; neither can have another outcome than ok."""
+    assert encode(made) == bytes.fromhex(body)
+    assert decode(bytes.fromhex(body)) == made
+    with pytest.raises(LocalProtocolError):
+        encode(made._replace(outcome="err"))
+
+
+SEALS = {
+    "of an earlier seq that does not begin the chain": (Seal(3, bytes(32)), "does not begin this chain"),
+    "of another checkpoint": (Seal(10, bytes(32)), "one of the two was replaced"),
+    "of a later seq": (Seal(11, bytes(32)), "does not begin this chain"),
+}
+
+
+@pytest.mark.parametrize(("seal", "what"), SEALS.values(), ids=SEALS)
+def test_a_seal_is_that_of_the_checkpoint_it_names(seal: Seal, what: str) -> None:
+    """Else one of the two was replaced."""
+    rows = [(v["seq"], bytes.fromhex(v["hash"]), bytes.fromhex(v["body"])) for v in VECTORS]
+    verifier = ChainVerifier()
+    assert first_fault(rows[:11], verifier) is None
+    checkpoint = verifier.checkpoint()
+    right = Seal(10, seal_checkpoint(encode_checkpoint(checkpoint)))
+
+    def fed(given: Seal, verifier: ChainVerifier) -> Fault | None:
+        state_hash = checkpoint.state_hash
+        body = encode(Transition(11, checkpoint.hash, 7, "seal", 0, given, "ok", (), state_hash))
+        return verifier.feed(11, hash_body(body), body)
+
+    beginning = ChainVerifier(checkpoint)
+    assert fed(right, beginning) is None
+    assert beginning.sealed_at == 11
+    fault = fed(seal, verifier)
+    assert fault is not None
+    assert what in fault.what
 
 
 MALFORMED: dict[str, Callable[[list[Any]], object]] = {

@@ -57,9 +57,12 @@ def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> i
     for result in results:
         if isinstance(result.update, Changed) and len(result.update.state or b"") > limits.max_state_bytes:
             raise RemoteProtocolError("a state over the limit")
-        for reply in result.replies:
-            replies += 1
-            octets += payload_bytes(reply)
+        if result.replies:
+            size = sum(map(payload_bytes, result.replies))
+            if len(result.replies) > limits.max_replies or size > limits.max_reply_bytes:
+                raise RemoteProtocolError(f"{len(result.replies)} replies of {size} bytes to one event")
+            replies += len(result.replies)
+            octets += size
     if replies > _BATCH_REPLIES + limits.max_replies or octets > _BATCH_BYTES + limits.max_reply_bytes:
         raise RemoteProtocolError(f"{replies} replies of {octets} bytes at once")
     return octets

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Sequence
 from typing import assert_never
 
-from theater_protocol.chain import FORMAT, Genesis, Instance, Transition, TransitionInput
+from theater_protocol.chain import FORMAT, Genesis, Instance, Seal, Transition, TransitionInput
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.journal import verify
 from theater_supervisor.replay import replay
@@ -85,6 +85,8 @@ def _input_object(given: TransitionInput) -> object:
             return {"actor": actor, "component_sha256": component_sha256.hex(), "format": FORMAT}
         case Instance(seed, component_sha256):
             return {"seed": seed.hex(), "component_sha256": component_sha256.hex()}
+        case Seal(seq, seal):
+            return {"checkpoint_seq": seq, "seal": seal.hex()}
         case payload:
             return _payload_object(payload)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 
-from theater_protocol.chain import Genesis, Instance, Transition
+from theater_protocol.chain import Genesis, Instance, Seal, Transition
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.ctl.tables import cut
 from theater_supervisor.journal import verify
@@ -181,6 +181,8 @@ def _input_text(transition: Transition) -> str:
             return f"actor {quote(actor)} component {component_sha256.hex()[:8]}"
         case Instance(seed, component_sha256):
             return f"component {component_sha256.hex()[:8]} seed {seed.hex()[:8]}"
+        case Seal(seq, seal):
+            return f"checkpoint after seq {seq} seal {seal.hex()[:8]}"
         case payload:
             return _excerpt(payload).lstrip()
 

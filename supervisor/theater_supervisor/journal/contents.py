@@ -42,16 +42,31 @@ class Head:
     hash: bytes
 
 
+class Mark(NamedTuple):
+    """A place in the chain: a seq, its time, and how many bytes of bodies came before it, see Contents."""
+
+    seq: int
+    at_us: int
+    octets: int
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the journal holds on disk; replaced as a whole after each commit, never changed."""
+    """What the journal holds on disk; replaced as a whole after each commit, never changed.
 
+    `octets` counts the bytes of bodies since the journal was opened, `newest_seal` is where the newest seal
+    since then is.
+    """
+
+    actor: str
     head: Head
     at_us: int
     state: bytes | None
     ledger: Ledger
     oldest_seq: int
     oldest_at_us: int
+    octets: int = 0
+    newest_seal: "Mark | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ def link(
     ledger = before.ledger.copy()
     seq, prev = before.head.seq, before.head.hash
     rows: list[Row] = []
+    octets, newest_seal = before.octets, before.newest_seal
     for entry in entries:
         seq += 1
         wrong = ledger.apply(entry.kind, entry.connection, entry.outcome, entry.state_hash)
@@ -79,9 +95,13 @@ def link(
         body = encode(Transition(seq, prev, *entry))
         prev = hash_body(body)
         rows.append((seq, prev, body))
+        if entry.kind == "seal":
+            newest_seal = Mark(seq, entry.at_us, octets)
+        octets += len(body)
     state = _state_after(before, ledger, update)
     at_us = entries[-1].at_us
-    after = Contents(Head(seq, prev), at_us, state, ledger, before.oldest_seq, before.oldest_at_us)
+    oldest = before.oldest_seq, before.oldest_at_us
+    after = Contents(before.actor, Head(seq, prev), at_us, state, ledger, *oldest, octets, newest_seal)
     return after, rows
 
 

@@ -3,21 +3,29 @@
 Runs in whatever thread calls it, one call at a time; store.py is its async face. Knows no trio and no clock.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import apsw
 
+from theater_protocol.ledger import Checkpoint
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Origin, link
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused, failure, system_failure
 from theater_supervisor.journal.log_file import LogFile
-from theater_supervisor.journal.retention import KEEP_ALL, Retention, prune
-from theater_supervisor.journal.tables import damaged, load, write_batch, write_origin
+from theater_supervisor.journal.retention import (
+    KEEP_ALL,
+    Retention,
+    Step,
+    find_step,
+    head_checkpoint,
+    seal_entry,
+)
+from theater_supervisor.journal.tables import damaged, load, unsealed_checkpoint, write_batch, write_origin
 
 
 class Database:
@@ -50,6 +58,7 @@ class Database:
         self._actor = ""
         self._connection: apsw.Connection | None = None
         self._failed = False
+        self._unsealed: Checkpoint | None = None
 
     def open(self, origin: Origin) -> None:
         """Open the journal of `origin.actor`, or begin it when there is no file yet.
@@ -69,7 +78,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 write_origin(connection, origin)
                 connection.execute("COMMIT")
-            self.contents = load(connection, self.path, self._actor, self._bodies)
+            self._load(connection)
             connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
             schema.sync_at_checkpoints(connection)
         except (apsw.CorruptError, apsw.NotADBError) as exc:
@@ -102,11 +111,19 @@ class Database:
         """
         connection = self._usable()
         before = self.contents
+        try:
+            step = self._due_step(connection, before, entries)
+        except (apsw.Error, OSError) as exc:
+            raise self._abandon(exc, "reading") from exc
+        entries = [*self._due_seals(before, entries[0].at_us, step), *entries]
         after, rows = link(before, entries, update)
         try:
             connection.execute("BEGIN IMMEDIATE")
             write_batch(connection, before, after, entries, rows, update, self._bodies)
-            return self._keep(connection, after)
+            if step is None:
+                return after
+            step.take(connection, self._bodies)
+            return replace(after, oldest_seq=step.oldest_seq, oldest_at_us=step.oldest_at_us)
         except (apsw.Error, OSError) as exc:
             raise self._abandon(exc, "writing") from exc
 
@@ -143,6 +160,8 @@ class Database:
     def acknowledge(self, after: Contents) -> None:
         """Take note that what was written is as durable as it has to be."""
         self.contents = after
+        if after.newest_seal is not None:
+            self._unsealed = None
         self._bodies.sweep(_nothing if self._syncs_commits else self.log.sync)
 
     def sync_failed(self, error: OSError) -> JournalFailed:
@@ -168,7 +187,7 @@ class Database:
             self.log.rewrite()
             connection = self._connect(create=False)
             _try_out(connection)
-            self.contents = load(connection, self.path, self._actor, self._bodies)
+            self._load(connection)
             schema.sync_at_checkpoints(connection)
         except OSError as exc:
             raise system_failure(exc, "rewriting", self.log.path) from exc
@@ -194,17 +213,33 @@ class Database:
         self.log.close()
         self._bodies.close()
 
+    def _load(self, connection: apsw.Connection) -> None:
+        self.contents = load(connection, self.path, self._actor, self._bodies)
+        self._unsealed = unsealed_checkpoint(connection)
+
     def _connect(self, *, create: bool) -> apsw.Connection:
         self._connection = schema.connect(self.path, self._vfs, create=create)
         return self._connection
 
-    def _keep(self, connection: apsw.Connection, after: Contents) -> Contents:
-        if not self._retention.is_due(after.oldest_seq, after.oldest_at_us, after.head.seq, after.at_us):
-            return after
-        oldest_seq, oldest_at_us = prune(
-            connection, self._retention, after.head.seq, after.at_us, self._bodies
-        )
-        return replace(after, oldest_seq=oldest_seq, oldest_at_us=oldest_at_us)
+    def _due_step(
+        self, connection: apsw.Connection, before: Contents, entries: Sequence[Entry]
+    ) -> Step | None:
+        """Return what is to be dropped with these entries, None when nothing is due."""
+        newest_seq, now_us = before.head.seq + len(entries), entries[-1].at_us
+        if not self._retention.is_due(before.oldest_seq, before.oldest_at_us, newest_seq, now_us):
+            return None
+        return find_step(connection, self._retention, newest_seq, now_us, self._bodies)
+
+    def _due_seals(self, before: Contents, at_us: int, step: Step | None) -> Iterator[Entry]:
+        """Yield the seals to begin a batch with: of what is dropped later, and of what is dropped already."""
+        state_hash = before.ledger.state_hash
+        if self._retention.is_seal_due(before, at_us):
+            yield seal_entry(head_checkpoint(before), at_us, state_hash)
+        bare = self._unsealed
+        if step is not None and step.checkpoint is not None:
+            bare = None if step.in_chain else step.checkpoint
+        if bare is not None:
+            yield seal_entry(bare, at_us, state_hash)
 
     def _abandon(self, error: apsw.Error | OSError, doing: str) -> JournalFailed:
         self._failed = True

@@ -115,13 +115,14 @@ def rows(path: Path, since_seq: int = 0, until_seq: int | None = None) -> Iterat
     does not hold up a live actor's write-ahead log. Raises what `read` raises, and JournalRefused at the
     first body that is missing or cannot be read.
     """
-    last_seq = until_seq
+    last_seq: int | None = None
     expected: int | None = None
     while last_seq is None or since_seq <= last_seq:
         with read(path) as journal:
             if last_seq is None:
                 head = journal.head()
-                last_seq = head[0] if head is not None else _NO_END
+                head_seq = head[0] if head is not None else _NO_END
+                last_seq = head_seq if until_seq is None else min(until_seq, head_seq)
             part = list(_part(path, journal.rows(since_seq), last_seq))
         for seq, hash_, body in part:
             if expected is not None and seq != expected:
@@ -129,6 +130,8 @@ def rows(path: Path, since_seq: int = 0, until_seq: int | None = None) -> Iterat
             yield hash_, _decoded(path, seq, body)
             expected = since_seq = seq + 1
         if not part:
+            if expected is not None and last_seq != _NO_END:
+                raise _gap(path, expected, last_seq + 1)
             return
 
 

@@ -16,9 +16,11 @@ from theater_supervisor.journal.errors import JournalRefused
 Durability = Literal["power-loss", "process-crash"]
 
 APPLICATION_ID: Final = 0x54687472  # "Thtr"
-SCHEMA_VERSION: Final = 2
-# Of a journal without large bodies, which an older release can read: from the first one on it is the other.
+# What a journal needs of a release that reads it; each begins as the first of them.
 PLAIN_VERSION: Final = 1
+BODIES_VERSION: Final = 2  # from the first large body on
+KINDS_VERSION: Final = 3  # from the first transition of kind seal or state on; no checkpoint without its seal
+SCHEMA_VERSIONS: Final = (PLAIN_VERSION, BODIES_VERSION, KINDS_VERSION)
 BUSY_TIMEOUT_MS: Final = 5000
 # Of new journals. An event of 2 MiB takes 5.8 ms of CPU to commit, 10.5 with SQLite's own 4 KiB, because
 # there are two writes for each page; a small one as long. With 16 KiB it would be 4.4 ms, but 20 µs more.
@@ -80,10 +82,10 @@ def is_new(connection: apsw.Connection, path: Path) -> bool:
         raise JournalRefused(
             f"{path}: a database, but not a journal; it was left as it is: move it away or name another --var"
         )
-    if version not in (PLAIN_VERSION, SCHEMA_VERSION):
+    if version not in SCHEMA_VERSIONS:
         raise JournalRefused(
             f"{path}: a journal of schema version {version}, this theater-supervise reads versions "
-            f"{PLAIN_VERSION} and {SCHEMA_VERSION}; it was left as it is: run the release that wrote it, or "
+            f"{PLAIN_VERSION} to {KINDS_VERSION}; it was left as it is: run the release that wrote it, or "
             "move it away"
         )
     return False

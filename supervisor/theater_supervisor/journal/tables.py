@@ -11,7 +11,7 @@ import apsw
 
 from theater_protocol.chain import NO_HASH, Genesis, Transition, decode, encode, hash_body
 from theater_protocol.errors import RemoteProtocolError
-from theater_protocol.ledger import Ledger
+from theater_protocol.ledger import Checkpoint, Ledger
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
 from theater_supervisor.journal.bodies import Bodies, BodyFiles
@@ -20,6 +20,9 @@ from theater_supervisor.journal.errors import JournalRefused
 from theater_supervisor.journal.retention import hash_state, read_checkpoint
 
 SNAPSHOTS_KEPT: Final = 8
+
+# Of transitions that an earlier release does not know; in a batch they come first.
+_LATER_KINDS: Final = ("seal", "state")
 
 
 def write_origin(connection: apsw.Connection, origin: Origin) -> None:
@@ -62,11 +65,17 @@ def _write_chain(
     stored: Iterable[Row] = rows
     if any(bodies.takes(body) for _, _, body in rows):
         stored = [row if row in poison else _stored(row, bodies) for row in rows]
-        if connection.pragma("user_version") != schema.SCHEMA_VERSION:
-            connection.pragma("user_version", schema.SCHEMA_VERSION)
+        _need_version(connection, schema.BODIES_VERSION)
+    if entries[0].kind in _LATER_KINDS:
+        _need_version(connection, schema.KINDS_VERSION)
     connection.executemany("INSERT INTO chain VALUES (?, ?, ?)", stored)
     if poison:
         connection.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", poison)
+
+
+def _need_version(connection: apsw.Connection, version: int) -> None:
+    if connection.pragma("user_version") < version:
+        connection.pragma("user_version", version)
 
 
 def _stored(row: Row, bodies: BodyFiles) -> Row:
@@ -96,10 +105,13 @@ def _write_head(connection: apsw.Connection, after: Contents) -> None:
 def _write_snapshots(
     connection: apsw.Connection, before: Contents, after: Contents, entries: Sequence[Entry]
 ) -> None:
-    """Keep the state each fresh instance began with, where its bytes are known, for replay to start from."""
+    """Keep the state each fresh instance began with, where its bytes are known, for replay to start from.
+
+    One that an operator set is kept, too: nothing has to be run to have it.
+    """
     known = {before.ledger.state_hash: before.state, after.ledger.state_hash: after.state}
     for seq, entry in enumerate(entries, before.head.seq + 1):
-        if entry.kind == "instance" and entry.state_hash in known:
+        if entry.kind in ("instance", "state") and entry.state_hash in known:
             _write_snapshot(connection, seq, known[entry.state_hash])
 
 
@@ -146,7 +158,17 @@ def load(connection: apsw.Connection, path: Path, actor: str, bodies: Bodies) ->
     if hash_state(state) != transition.state_hash:
         raise damaged(path, f"the state does not have the hash recorded at seq {seq}")
     ledger = Ledger(transition.state_hash, (one for (one,) in connections), last_connection, initialised == 1)
-    return Contents(Head(seq, hash_), transition.at_us, state, ledger, oldest_seq, oldest_at_us)
+    return Contents(owner, Head(seq, hash_), transition.at_us, state, ledger, oldest_seq, oldest_at_us)
+
+
+def unsealed_checkpoint(connection: apsw.Connection) -> Checkpoint | None:
+    """Return the checkpoint that an earlier release left, which has no seal in the chain.
+
+    Raises RemoteProtocolError when it is damaged, apsw.Error when it cannot be read.
+    """
+    if connection.pragma("user_version") >= schema.KINDS_VERSION:
+        return None
+    return read_checkpoint(connection)
 
 
 def _owner(connection: apsw.Connection) -> str:

@@ -49,7 +49,7 @@ def verify(path: Path, head: bytes | None = None) -> Verdict:
 class _Seen:
     """What the tables beside the chain are compared with, gathered on the way through it."""
 
-    noted_head: bool = False
+    noted_head: int | None = None
     state_hashes: dict[int, bytes | None] = field(default_factory=dict)
     poison: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
 
@@ -87,26 +87,44 @@ class _Verification:
         snapshots = self._journal.snapshots()
         if self._checkpoint is not None:
             seen.state_hashes[self._checkpoint.seq] = self._checkpoint.state_hash
-            seen.noted_head = self._checkpoint.hash == noted_head
         for seq, hash_, body in self._journal.rows():
             fault = chain.feed(seq, hash_, body)
             if fault is not None:
                 return fault
             if hash_ == noted_head:
-                seen.noted_head = True
+                seen.noted_head = seq
             if b"poison" in body and decode(body).outcome == "poison":
                 seen.poison[seq] = (hash_, body)
-            if seq in snapshots and decode(body).kind in ("genesis", "instance"):
+            if seq in snapshots and decode(body).kind in ("genesis", "instance", "state"):
                 seen.state_hashes[seq] = chain.ledger.state_hash
         return None
 
     def _tables(self) -> Iterator[Fault]:
         """Yield what does not fit the chain, table by table."""
+        yield from self._seal()
         yield from self._head()
         yield from self._connections()
         yield from self._state()
         yield from self._snapshots()
         yield from self._quarantine()
+
+    def _seal(self) -> Iterator[Fault]:
+        """Yield what is wrong when nothing vouches for the checkpoint, or nothing before the noted head."""
+        if self._checkpoint is None:
+            return
+        seq, sealed_at, noted_at = self._checkpoint.seq, self._chain.sealed_at, self._seen.noted_head
+        if sealed_at is None:
+            yield Fault(
+                seq,
+                "the checkpoint's seal is nowhere in the chain: it is forged, or an earlier release made it "
+                "and the actor has not been started since",
+            )
+        elif noted_at is not None and noted_at < sealed_at:
+            yield Fault(
+                seq,
+                f"the checkpoint's seal came into the chain at seq {sealed_at}, behind the noted head, seq "
+                f"{noted_at}, which does not vouch for it: note a newer head",
+            )
 
     def _head(self) -> Iterator[Fault]:
         chain = self._chain
@@ -127,10 +145,11 @@ class _Verification:
             yield Fault(seq, f"the last connection is {chain.ledger.last_connection}, not {last_connection}")
         if initialised != int(chain.ledger.initialised):
             yield Fault(seq, "whether the actor is initialised is recorded wrongly")
-        if self._noted_head is not None and not self._seen.noted_head:
+        if self._noted_head is not None and self._seen.noted_head is None:
             yield Fault(
                 seq,
-                f"the chain ends here without the noted head {self._noted_head.hex()}: cut off or rewritten",
+                f"the chain ends here without the noted head {self._noted_head.hex()}: "
+                "cut off, rewritten or dropped by retention",
             )
 
     def _state(self) -> Iterator[Fault]:

@@ -37,7 +37,7 @@ class History:
         return next((transition for _, transition in rows(self.path, seq, seq)), None)
 
     def instances(self, since_seq: int, until_seq: int) -> Iterator[Iterator[Transition]]:
-        """Yield the transitions in groups, each from one `instance` to before the next.
+        """Yield the transitions in groups, each from one `instance` or `state` to before the next.
 
         The first group begins where the reading does, which may be no `instance`. Take each group's
         transitions before the next group. Raises what reader.rows raises.
@@ -46,7 +46,7 @@ class History:
 
         def instance_of(transition: Transition) -> int:
             nonlocal started
-            started += transition.kind == "instance"
+            started += transition.kind in ("instance", "state")
             return started
 
         transitions = (transition for _, transition in rows(self.path, since_seq, until_seq))

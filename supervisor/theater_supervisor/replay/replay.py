@@ -21,6 +21,7 @@ from theater_supervisor.replay.history import History
 from theater_supervisor.replay.scratch import ScratchWorker, scratch_worker
 
 _BATCH: Final = 64
+_NO_EVENTS: Final = ("genesis", "instance", "seal", "state")
 
 
 class StateUnavailable(SupervisorError):
@@ -82,6 +83,8 @@ class Replay:
         """
         for group in self._history.instances(since_seq, until_seq):
             first = next(group)
+            if first.kind == "state":
+                self._set_state(first)
             if isinstance(first.input, Instance) and first.state_hash in self._states:
                 self.verdict.divergence = await self._run_instance(first, first.input, group)
                 if self.verdict.divergence is not None:
@@ -93,8 +96,15 @@ class Replay:
     def _pass_over(self, first: Transition, group: Iterator[Transition]) -> None:
         """Go by transitions whose instance began before the reading did, or from a state that is not kept."""
         for transition in (first, *group):
-            if transition.kind not in ("genesis", "instance"):
+            if transition.kind not in _NO_EVENTS:
                 self.verdict.unreachable += 1
+
+    def _set_state(self, transition: Transition) -> None:
+        """Take the state that an operator set; a fresh instance begins with it."""
+        self.state = cast(bytes | None, transition.input)
+        self._states = {**self._history.states, transition.state_hash: self.state}
+        if self.verdict.first_seq is not None:
+            self.verdict.last_seq = transition.seq
 
     async def _run_instance(
         self, first: Transition, instance: Instance, group: Iterator[Transition]
@@ -124,7 +134,8 @@ class Replay:
         return None
 
     async def _run_batch(self, worker: ScratchWorker, recorded: list[Transition]) -> Divergence | None:
-        run = [transition for transition in recorded if transition.outcome != "poison"]
+        events = [transition for transition in recorded if transition.kind not in _NO_EVENTS]
+        run = [transition for transition in events if transition.outcome != "poison"]
         deliveries = [_delivery(transition) for transition in run]
         results = await worker.answer(deliveries) if run else []
         try:
@@ -141,7 +152,7 @@ class Replay:
             return Divergence(run[len(batch.entries)], None, worker.failure or "the worker sent no state")
         if isinstance(batch.update, Changed):
             self.state = batch.update.state
-        self.verdict.quarantined += len(recorded) - len(run)
+        self.verdict.quarantined += len(events) - len(run)
         self.verdict.last_seq = recorded[-1].seq
         return None
 
@@ -164,6 +175,8 @@ async def state_at(
         raise StateUnavailable(f"{history.path}: there is no seq {seq}: {where}")
     if transition.state_hash in history.states:
         return history.states[transition.state_hash]
+    if transition.kind == "state":
+        return cast(bytes | None, transition.input)
     replay = Replay(actor, history, components, limits)
     verdict = await replay.run(history.beginning(seq), seq)
     if verdict.divergence is not None:

@@ -145,13 +145,12 @@ def test_retention_deletes_the_files_of_dropped_bodies(tmp_path: Path) -> None:
     assert len(files(path)) <= 6
     assert f"journal.db-bodies-{30 // 2}" in files(path)
     assert verify(path).fault is None
-    assert [one.input for _, one in rows(path, since_seq=27)] == [
-        bytes([number]) * LARGE_BYTES for number in range(25, 30)
-    ]
+    events = [one.input for _, one in rows(path, verify(path).first_seq) if one.kind == "binary"]
+    assert events[-3:] == [bytes([number]) * LARGE_BYTES for number in range(27, 30)]
 
 
 def test_large_events_are_dropped_a_few_at_a_time(tmp_path: Path) -> None:
-    """A step reads no more than some MiB, and the next commits go on until nothing is due."""
+    """Without a seal among them, a step reads some MiB, and the next commits go on until nothing is due."""
     path = tmp_path / "journal.db"
     database = begin(path)
     sizes = [10 << 20, *[1 << 20] * 12]
@@ -162,9 +161,7 @@ def test_large_events_are_dropped_a_few_at_a_time(tmp_path: Path) -> None:
         database.commit([echo(b"small")], Unchanged())
         oldest.append(database.contents.oldest_seq)
     database.close()
-    assert 2 < oldest[0] < oldest[1] < oldest[2]
-    assert oldest[0] < 8
-    assert oldest[-1] > 10
+    assert 2 < oldest[0] < 12 <= oldest[-1]
     assert verify(path).fault is None
 
 

@@ -168,10 +168,10 @@ def test_a_quarantined_delivery_outlives_retention(tmp_path: Path) -> None:
         database.commit([ping], Unchanged())
     database.close()
     (kept,) = quarantined(path)
-    assert (kept.seq, kept.input, kept.outcome) == (3, b"\xde\xad", "poison")
+    assert (kept.seq, kept.input, kept.outcome) == (4, b"\xde\xad", "poison")
     verdict = verify(path)
     assert verdict.fault is None
-    assert verdict.first_seq > 3
+    assert verdict.first_seq > 4
 
 
 def test_snapshots_are_the_states_that_instances_begin_with(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_journal_of_another_actor_is_refused(tmp_path: Path) -> None:
 def _another_version(path: Path) -> None:
     begin(path).close()
     with apsw.Connection(str(path)) as sql:
-        sql.pragma("user_version", 3)
+        sql.pragma("user_version", 4)
     sql.close()
 
 
@@ -254,7 +254,7 @@ def _no_state(path: Path) -> None:
 
 
 FOREIGN = {
-    "another version": (_another_version, "schema version 3"),
+    "another version": (_another_version, "schema version 4"),
     "another database": (_another_database, "not a journal"),
     "not a database": (_not_a_database, "damaged"),
     "emptied beside its log": (_emptied_beside_its_log, "holds transitions"),
@@ -411,7 +411,7 @@ def test_the_file_stops_growing_under_retention(tmp_path: Path) -> None:
     database.close()
     verdict = verify(path)
     assert verdict.fault is None
-    assert 50 <= verdict.events <= 50 + 16 + 6
+    assert 50 <= verdict.events <= 50 + 2 * (16 + 6)
     quarantine_bytes = sum(len(body) for _, body in _quarantine(path)) + 4096 * 20
     assert sizes[-1] <= sizes[0] + quarantine_bytes
 
@@ -433,7 +433,8 @@ def test_days_are_kept_by_the_recorded_time(tmp_path: Path) -> None:
     database.close()
     verdict = verify(path)
     assert verdict.fault is None
-    assert (verdict.first_seq, verdict.head.seq) == (5, 6)
+    kept = [(one.kind, (one.at_us - START_US) // day_us) for _, one in rows(path, verdict.first_seq)]
+    assert kept == [("seal", 4), ("instance", 4), ("seal", 5), ("instance", 5)]
 
 
 def test_retention_keeps_the_evidence_of_damage(tmp_path: Path) -> None:

@@ -73,14 +73,24 @@ BEYOND = {
     "a state": ([ok(1, state=bytes(101))], 1, "a state over the limit"),
     "more results than deliveries": ([ok(1), ok(2)], 1, "a result for no delivery"),
     "bytes": (
-        [ok(1, Reply("binary", bytes(2 * MAX_BATCH_BYTES + 101)))],
-        1,
-        "1 replies of 524389 bytes at once",
+        [
+            ok(number, *[Reply("binary", bytes(10))] * 10)
+            for number in range(1, 2 * MAX_BATCH_BYTES // 100 + 3)
+        ],
+        MAX_BATCH_BYTES,
+        "replies of 524400 bytes at once",
     ),
     "replies": (
-        [ok(1, *[Reply("close", None)] * (MAX_BATCH_BYTES // 4 + 11))],
-        1,
-        "65547 replies of 0 bytes at once",
+        [ok(number, *[Reply("close", None)] * 10) for number in range(1, MAX_BATCH_BYTES // 40 + 3)],
+        MAX_BATCH_BYTES,
+        "replies of 0 bytes at once",
+    ),
+    "the bytes of one result": ([ok(1, Reply("binary", bytes(101)))], 1, "1 replies of 101 bytes to one"),
+    "the replies of one result": ([ok(1, *[Reply("close", None)] * 11)], 1, "11 replies of 0 bytes to one"),
+    "one result in a batch": (
+        [ok(1), ok(2, *[Reply("close", None)] * 11), ok(3)],
+        3,
+        "11 replies of 0 bytes to one",
     ),
 }
 

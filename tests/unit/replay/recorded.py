@@ -69,12 +69,13 @@ class Recorder:
         """Record a connection."""
         self.commit("connect", None, connection=connection)
 
-    def count(self, texts: int) -> None:
+    def count(self, texts: int, connection: int = 1) -> None:
         """Record text messages as counter handles them."""
         for _ in range(texts):
             number = int(self.state or b"0") + 1
             reply = Reply("text", f"{number} hello")
-            self.commit("text", "hello", replies=(reply,), update=Changed(b"%d" % number))
+            update = Changed(b"%d" % number)
+            self.commit("text", "hello", connection=connection, replies=(reply,), update=update)
 
     def commit(
         self,
