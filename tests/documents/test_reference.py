@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.documents.pages import ROOT, page, rows, section, tables
+from tests.documents.pages import PAGES, ROOT, name, page, prose, rows, section, tables
 from theater_supervisor.cli import main
 from theater_supervisor.ctl.main import theaterctl
 from theater_supervisor.manifest.model import Manifest
@@ -127,12 +127,13 @@ THEATERCTL = dict(commands(theaterctl))
 
 
 def options(command: click.Command) -> set[str]:
-    """Every spelling of every option, but for --help."""
+    """Every spelling of every option, but for --help, and --var, which theaterctl takes anywhere."""
     return {
         spelling
         for parameter in command.params
         if isinstance(parameter, click.Option) and not parameter.hidden
         for spelling in (*parameter.opts, *parameter.secondary_opts)
+        if spelling != "--var"
     }
 
 
@@ -166,7 +167,31 @@ def test_every_command_is_listed_with_its_options(words: tuple[str, ...]) -> Non
 def test_every_option_of_the_supervisor_is_listed() -> None:
     """All options of theater-supervise and no others."""
     (table, *_) = tables(section(OPERATING, "Operating"))
-    assert spelled(" ".join(row[0] for row in table)) == options(main)
+    assert spelled(" ".join(row[0] for row in table)) == options(main) | {"--var"}
+
+
+def called(code: str) -> tuple[click.Command, set[str]]:
+    """The command that a line calls, and the options in it."""
+    program, *words = code.split()
+    command: click.Command = {"theaterctl": theaterctl, "theater-supervise": main}[program]
+    while isinstance(command, click.Group) and words:
+        word = words.pop(0)
+        if word == "--var":
+            words.pop(0)
+        elif not word.startswith("-"):
+            below = command.get_command(click.Context(command), word)
+            assert below is not None, f"{code}: no command {word}"
+            command = below
+    return command, spelled(" ".join(words))
+
+
+@pytest.mark.parametrize("where", [*PAGES, page("SECURITY.md"), page("CHANGELOG.md")], ids=name)
+def test_commands_in_a_sentence_exist(where: Path) -> None:
+    """What a page calls in passing is a command, with options that it has."""
+    mentioned = re.findall(r"`((?:theaterctl|theater-supervise) [^`]*)`", prose(where))
+    for code in mentioned:
+        command, given = called(code.replace("…", ""))
+        assert given <= options(command) | {"--var"}, code
 
 
 def statuses(text: str) -> set[int]:
