@@ -24,8 +24,9 @@ from theater_supervisor.gateway.connection.intake import Intake
 from theater_supervisor.gateway.connection.keepalive import Keepalive
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
 from theater_supervisor.gateway.connection.message import MessageTooBig, TooManyFragments
+from theater_supervisor.gateway.connection.outbound import SendBudget
 from theater_supervisor.gateway.connection.sender import Sender
-from theater_supervisor.gateway.connection.stream import SendBudget, Stream, receive
+from theater_supervisor.gateway.connection.stream import Stream, receive
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.turns import Turns
 from theater_supervisor.gateway.connection.wire import (

@@ -1,7 +1,7 @@
 """What an open connection, and all of them together, may use: counts, sizes in bytes, deadlines in seconds.
 
 Values only. Who enforces them: `message` (what comes in), `rate` (how fast), `intake` (what is held),
-`stream` and `sender` (what waits to be sent, what is answered), `connection` (the rest). What a handshake
+`outbound` and `sender` (what waits to be sent, what is answered), `connection` (the rest). What a handshake
 may use is in `door.limits`.
 """
 

@@ -12,7 +12,8 @@ from structlog.typing import FilteringBoundLogger
 from theater_protocol.messages import Reply
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
-from theater_supervisor.gateway.connection.stream import Outbound, SendBudget, Stream, linger
+from theater_supervisor.gateway.connection.outbound import Outbound, SendBudget
+from theater_supervisor.gateway.connection.stream import Stream, linger
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.wire import CloseConnection, Event, Wire
 

@@ -9,7 +9,7 @@ import trio
 
 from theater_supervisor.gateway.connection.heap import Crowd, give_back
 from theater_supervisor.gateway.connection.inbox import ReceiveBudget
-from theater_supervisor.gateway.connection.stream import SendBudget
+from theater_supervisor.gateway.connection.outbound import SendBudget
 
 _CROWD: Final = 32
 _BACKLOG_BYTES: Final = 4 * 1024 * 1024

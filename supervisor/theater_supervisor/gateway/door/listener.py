@@ -23,7 +23,8 @@ from theater_supervisor.gateway.connection.limits import (
     RECEIVE_BUDGET_MESSAGES,
     SEND_BUDGET_BYTES,
 )
-from theater_supervisor.gateway.connection.stream import SendBudget, Stream, linger, peer, shown
+from theater_supervisor.gateway.connection.outbound import SendBudget
+from theater_supervisor.gateway.connection.stream import Stream, linger, peer, shown
 from theater_supervisor.gateway.connection.tidying import Tidying
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.turns import Turns

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import trio
 import trio.testing
 
-from theater_supervisor.gateway.connection.stream import Outbound, SendBudget, receive
+from theater_supervisor.gateway.connection.outbound import Outbound, SendBudget
+from theater_supervisor.gateway.connection.stream import receive
 
 PATIENCE_S = 10
 MIB = 1024 * 1024
