@@ -471,38 +471,6 @@ def test_ipv6_and_ipv4_lead_to_the_same_actor() -> None:
     run(main)
 
 
-def test_all_slow_readers_together_hold_only_so_much() -> None:
-    """Each is within its own bound; beyond the common one who holds most is closed 1013."""
-
-    async def main() -> None:
-        service = FakeService()
-        route = Route(*LOCAL, "/", 100, service, ConnectionLimits(close_timeout_s=0.1, linger_s=0.1))
-        gateway = Gateway([route], send_budget_bytes=4 * MIB)
-        async with trio.open_nursery() as nursery:
-            rig = Rig(gateway, service, await served(gateway, nursery))
-            socks = []
-            for _ in range(10):
-                sock = trio.socket.socket()
-                sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-                await sock.connect(("127.0.0.1", rig.port))
-                socks.append(sock)
-                await RawClient(trio.SocketStream(sock)).upgrade()
-            for client in tuple(service.clients.values()):
-                client.send([Reply("binary", bytes(MIB))] * 3)
-                held = sum(connection.waiting_bytes for connection in gateway.connections)
-                assert held <= 4 * MIB + 3 * MIB
-            await rig.good_client_is_served()
-            while len(gateway.connections) > 5:
-                await trio.sleep(0.005)
-            nursery.cancel_scope.cancel()
-            for sock in socks:
-                sock.close()
-
-    with capture_logs() as logs:
-        run(main)
-    assert [entry["code"] for entry in logs if entry["event"] == "connection_closed"].count(1013) >= 5
-
-
 def test_unfinished_messages_of_all_clients_together_hold_only_so_much() -> None:
     """Each is within its own bound; beyond the common one who holds most is closed 1013, the others go on."""
 

@@ -157,6 +157,7 @@ class Connection:
             self._log.info("connection_closed", by=closing.by, code=closing.code, **closing.error_field())
         if not self._reading.cancelled_caught:
             await self._sender.leave()
+        await self._sender.see_off()
 
     @contextmanager
     def _failing_alone(self) -> Iterator[None]:
@@ -206,7 +207,7 @@ class Connection:
                 if data:
                     self._heard = True
                     self.traffic.bytes_in += len(data)
-                    self._intake.chunk_bytes = len(data) if len(data) > _RECEIVE_MORE_BYTES else 0
+                    self._intake.chunk_bytes = len(data) if len(data) > _RECEIVE_BYTES else 0
                     if self._wire.inflates and len(data) > _MUCH_DEFLATED_BYTES:
                         await self._turns.next()
                     if not await self._handle_events(data):

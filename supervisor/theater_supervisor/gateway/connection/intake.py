@@ -116,8 +116,10 @@ class Intake:
             return
         if wait_s:
             self.is_listening = False
+            self._count()
             await trio.sleep(wait_s)
             self.is_listening = True
+            self._count()
 
     async def _hand_over(self) -> None:
         """Give what is held to the actor as it has room."""

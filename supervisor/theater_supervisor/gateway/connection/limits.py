@@ -10,6 +10,8 @@ from typing import Final
 
 _MIB: Final = 1024 * 1024
 SEND_BUDGET_BYTES: Final = 16 * _MIB
+# However large replies may be, so many of them can be on their way out at a time.
+SEND_BUDGET_REPLIES: Final = 2
 RECEIVE_BUDGET_BYTES: Final = 16 * _MIB
 # However large messages may be, so many of them can be on their way in at a time.
 RECEIVE_BUDGET_MESSAGES: Final = 4
@@ -40,7 +42,8 @@ class ConnectionLimits:
     `ping_timeout_s` after one; 0 turns either off. `send_timeout_s` is how long one write of at most 64 KiB
     may take. `close_timeout_s` is how long the peer may take to answer our close frame, and how long one that
     has closed may wait for the replies to what it sent, a dropped one for room too; `linger_s` how long a
-    finished connection may take to be read.
+    finished connection may take to be read. `closing_timeout_s` is how long any close of ours may take, from
+    the decision until the peer has read what it gets: after it, the connection is reset.
     """
 
     max_message_bytes: int = _MIB
@@ -55,6 +58,7 @@ class ConnectionLimits:
     send_timeout_s: float = 30
     close_timeout_s: float = 5
     linger_s: float = 2
+    closing_timeout_s: float = 30
     rate_limit: RateLimit | None = None
 
     @property

@@ -14,6 +14,8 @@ import trio
 from theater_supervisor.gateway.connection.stream import Stream
 
 _WRITE_BYTES: Final = 64 * 1024
+# Of what is written in parts, the rest is copied as often as half has gone, so that the whole can go too.
+_LARGE_BYTES: Final = 1024 * 1024
 
 
 class SendBudget:
@@ -28,26 +30,28 @@ class SendBudget:
         self.peak_bytes = 0
         self._holders: dict[Outbound, Callable[[], None]] = {}
 
-    def join(self, outbound: "Outbound", give_up: Callable[[], None]) -> None:
-        """Count in a stream; `give_up` shall discard what it holds."""
-        self._holders[outbound] = give_up
+    def join(self, outbound: "Outbound", evict: Callable[[], None]) -> None:
+        """Count in a stream; `evict` shall let go of what it holds, but for at most one write."""
+        self._holders[outbound] = evict
 
     def leave(self, outbound: "Outbound") -> None:
         """Count a stream out, with what it holds."""
         self._holders.pop(outbound, None)
         self.held_bytes -= outbound.held_bytes
 
-    def add(self, held_bytes: int, *, behind_others: bool) -> None:
-        """Count bytes; beyond the bound, whoever has most to discard gives up.
-
-        Only bytes queued behind others can bring that about: one large reply to who reads is no backlog.
-        """
+    def add(self, held_bytes: int) -> None:
+        """Count bytes; beyond the bound, those go who hold most and for longest, until it is kept."""
         self.held_bytes += held_bytes
         if self.held_bytes > self.peak_bytes:
             self.peak_bytes = self.held_bytes
-        if behind_others and self.held_bytes > self.max_bytes and self._holders:
-            greediest = max(self._holders, key=lambda holder: holder.discardable_bytes)
-            self._holders.pop(greediest)()
+        if self.held_bytes > self.max_bytes:
+            self._evict()
+
+    def _evict(self) -> None:
+        now_s = trio.current_time()
+        while self.held_bytes > self.max_bytes and self._holders:
+            blamed = max(self._holders, key=lambda holder: holder.blame(now_s))
+            self._holders.pop(blamed)()
 
 
 class Outbound:
@@ -64,29 +68,30 @@ class Outbound:
         max_bytes: int,
         send_timeout_s: float,
         budget: SendBudget,
-        give_up: Callable[[], None],
+        evict: Callable[[], None],
     ) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
         self._send_timeout_s = send_timeout_s
         self._budget = budget
-        self._queued: list[bytes] = []
+        self._queued: list[bytes | bytearray] = []
         self.held_bytes = 0
         self._under_way_bytes = 0
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
+        self._waiting_since_s: float | None = None
         self._finished = False
+        self._closed = False
         self._wake = trio.Event()
         # TLS has bytes of its own to write; a plain socket's descriptor is written to without further ado.
         self._fd = stream.socket.fileno() if type(stream) is trio.SocketStream else None
-        budget.join(self, give_up)
+        budget.join(self, evict)
 
     def push(self, data: bytes) -> bool:
         """Queue `data` until flush. Returns False, and queues nothing, when there is no room for it."""
         if self._finished or self.held_bytes >= self._max_bytes:
             return False
-        behind_others = self.held_bytes > 0
         self._append(data)
-        self._budget.add(len(data), behind_others=behind_others)
+        self._budget.add(len(data))
         return True
 
     def flush(self) -> None:
@@ -98,10 +103,12 @@ class Outbound:
         if self._queued and self._fd is not None and at_once:
             self._write_now(self._fd)
         if self._queued or self._rest:
-            self._wake.set()
+            self.flush_soon()
 
     def flush_soon(self) -> None:
         """Have what is queued written with whatever else comes until the writing task's turn."""
+        if self._waiting_since_s is None:
+            self._waiting_since_s = trio.current_time()
         self._wake.set()
 
     def _write_now(self, fd: int) -> None:
@@ -118,9 +125,14 @@ class Outbound:
             self._queued.insert(0, data)
 
     @property
-    def discardable_bytes(self) -> int:
-        """What waits and is not under way."""
-        return self.held_bytes - self._under_way_bytes
+    def can_discard(self) -> bool:
+        """True while at most one write is under way, which would have to end before anything else goes."""
+        return self._under_way_bytes <= 2 * _WRITE_BYTES
+
+    def blame(self, now_s: float) -> float:
+        """Say how much it holds of the budget, which weighs more with every second that it has to wait."""
+        waiting_s = 0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s
+        return self.held_bytes * (1 + waiting_s)
 
     def finish(self, data: bytes, *, discard: bool = False) -> None:
         """Queue the last bytes, which always fit; with `discard` in place of all that is not under way."""
@@ -133,15 +145,16 @@ class Outbound:
             self.held_bytes = self._under_way_bytes
         self._append(data)
         self._budget.held_bytes += len(data)
-        self._wake.set()
+        self.flush_soon()
 
     def close(self) -> None:
         """Let go of everything: nothing will be written any more."""
         self._budget.leave(self)
         self._queued.clear()
         self._rest = b""
-        self.held_bytes = 0
-        self._finished = True
+        self.held_bytes = self._under_way_bytes = 0
+        self._finished = self._closed = True
+        self._wake.set()
 
     async def write_all(self) -> None:
         """Write what is queued, and to be queued, until `finish` and nothing is left.
@@ -154,14 +167,23 @@ class Outbound:
                 await self._write(self._take())
             if self._finished:
                 return
+            self._waiting_since_s = None
             self._wake = trio.Event()
             await self._wake.wait()
 
     def _append(self, data: bytes) -> None:
-        self._queued.append(data)
+        # Small ones together, for an object of each would take many times as much as is counted here.
+        queued = self._queued
+        if queued and len(queued[-1]) + len(data) <= _WRITE_BYTES:
+            last = queued[-1]
+            if not isinstance(last, bytearray):
+                last = queued[-1] = bytearray(last)
+            last += data
+        else:
+            queued.append(data)
         self.held_bytes += len(data)
 
-    def _take(self) -> bytes:
+    def _take(self) -> bytes | bytearray:
         if self._rest:
             rest, self._rest = self._rest, b""
             return rest
@@ -176,15 +198,20 @@ class Outbound:
         sizes = accumulate(map(len, self._queued))
         return next((count for count, size in enumerate(sizes, 1) if size >= _WRITE_BYTES), len(self._queued))
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, data: bytes | bytearray) -> None:
         # In parts, so that a slow but steady reader of much data is not taken for one that has stopped.
         view = memoryview(data)
         while view:
             with trio.fail_after(self._send_timeout_s):
                 written = await self._write_part(view)
+            if self._closed:
+                return
+            self._under_way_bytes -= written
+            self._release(written)
             view = view[written:]
-        self._release(self._under_way_bytes)
-        self._under_way_bytes = 0
+            if len(view) <= len(data) // 2 and len(data) > _LARGE_BYTES:
+                data = bytes(view)
+                view = memoryview(data)
 
     async def _write_part(self, view: memoryview) -> int:
         """Write some of it, and return how much; as much as a plain socket takes at one time."""

@@ -4,6 +4,7 @@ It decides what the close frame says when a client doesn't read; when else to cl
 in its Outbound, whose task `run` is.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -13,7 +14,7 @@ from theater_protocol.messages import Reply
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
 from theater_supervisor.gateway.connection.outbound import Outbound, SendBudget
-from theater_supervisor.gateway.connection.stream import Stream, linger
+from theater_supervisor.gateway.connection.stream import Stream, linger, reset, see_off
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.wire import CloseConnection, Event, Wire
 
@@ -45,8 +46,10 @@ class Sender:
         self._reading = reading
         self._on_close = on_close
         self._outbound = Outbound(
-            stream, limits.max_outbound_bytes, limits.send_timeout_s, budget, self._give_up
+            stream, limits.max_outbound_bytes, limits.send_timeout_s, budget, self._evict
         )
+        self._writing = trio.CancelScope()
+        self._end_by_s = math.inf
         self._stopped = False
         self._run_ended = trio.Event()
 
@@ -91,16 +94,17 @@ class Sender:
         """Queue this close frame unless there was one."""
         if self.can_send:
             self.closing = closing
+            self._end_within(self._limits.closing_timeout_s)
             self._outbound.finish(self._wire.serialize(event), discard=discard)
             self._on_close()
 
     async def run(self) -> None:
         """Write what can't be written at once, until the close frame is."""
         try:
-            await self._outbound.write_all()
+            with self._writing:
+                await self._outbound.write_all()
         except trio.TooSlowError:
-            self.closing = Closing("server", 1013, reason_for(1013))
-            self._reading.cancel()
+            self._abandon(Closing("server", 1013, reason_for(1013)))
         except trio.BrokenResourceError:
             self._reading.cancel()
         else:
@@ -120,6 +124,14 @@ class Sender:
             if not self._wire.is_finished:
                 # Without the peer's close frame, more may be on its way and turn our close into a reset.
                 await linger(self._stream, self._limits.linger_s)
+
+    async def see_off(self) -> None:
+        """Let the peer read what was written, until the deadline of our close; reset what it doesn't."""
+        if self._outbound.held_bytes:
+            reset(self._stream)
+        else:
+            self._end_within(self._limits.closing_timeout_s)
+            await see_off(self._stream, self._end_by_s)
 
     def release(self) -> None:
         """Let go of what waits, and of who would be told: nothing will be written any more."""
@@ -162,6 +174,26 @@ class Sender:
     def _give_up(self) -> None:
         """End a connection that doesn't read: what waits for it is dropped."""
         self.close(Closing("server", 1013, reason_for(1013)), discard=True)
+
+    def _evict(self) -> None:
+        """Let go of what all connections together have no room for: a large frame that has begun, too."""
+        if self._outbound.can_discard and self.can_send:
+            self._give_up()
+        else:
+            self._abandon(Closing("server", 1013, reason_for(1013)))
+
+    def _abandon(self, closing: Closing) -> None:
+        """End the connection without a close frame, which could only follow a frame that isn't read."""
+        self.closing = self.closing or closing
+        self.stop()
+        self._end_by_s = -math.inf
+        self._outbound.close()
+        self._writing.cancel()
+        self._reading.cancel()
+
+    def _end_within(self, after_s: float) -> None:
+        self._end_by_s = min(self._end_by_s, trio.current_time() + after_s)
+        self._reading.deadline = min(self._reading.deadline, self._end_by_s)
 
     def _await_close_frame(self) -> None:
         self._reading.deadline = min(

@@ -3,7 +3,12 @@
 Bytes only: nothing here knows what a WebSocket frame is. The sending side is `outbound`'s.
 """
 
+import fcntl
 import os
+import socket
+import struct
+import sys
+import termios
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +19,8 @@ from theater_supervisor.gateway.connection.turns import Turns
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _DISCARD_BYTES: Final = 64 * 1024
+_LEFT_TO_KERNEL_BYTES: Final = 16 * 1024
+_LOOK_S: Final = 0.1
 
 
 def transport(stream: Stream) -> trio.SocketStream:
@@ -75,6 +82,38 @@ async def linger(stream: Stream, linger_s: float) -> None:
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
+
+
+def unread_bytes(stream: Stream) -> int:
+    """Return how much of what was written the other end has not acknowledged; 0 when closed.
+
+    tcp(7), SIOCOUTQ.
+    """
+    answer = bytearray(4)
+    try:
+        fcntl.ioctl(transport(stream).socket.fileno(), termios.TIOCOUTQ, answer)
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
+async def see_off(stream: Stream, deadline_s: float) -> None:
+    """Wait until the other end has read most of what was written; what it hasn't by then is reset.
+
+    A socket that is closed before that stays with the kernel, with up to 4 MiB and for as long as the other
+    end likes, and nobody counts it.
+    """
+    while unread_bytes(stream) > _LEFT_TO_KERNEL_BYTES:
+        if trio.current_time() >= deadline_s:
+            reset(stream)
+            return
+        await trio.sleep(_LOOK_S)
+
+
+def reset(stream: Stream) -> None:
+    """Let the closing of the socket, which is to follow, drop what was written and is not read."""
+    with suppress(OSError):
+        transport(stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _say_goodbye(stream: trio.SSLStream[trio.SocketStream]) -> None:

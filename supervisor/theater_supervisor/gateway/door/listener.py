@@ -22,6 +22,7 @@ from theater_supervisor.gateway.connection.limits import (
     RECEIVE_BUDGET_BYTES,
     RECEIVE_BUDGET_MESSAGES,
     SEND_BUDGET_BYTES,
+    SEND_BUDGET_REPLIES,
 )
 from theater_supervisor.gateway.connection.outbound import SendBudget
 from theater_supervisor.gateway.connection.stream import Stream, linger, peer, shown
@@ -45,9 +46,9 @@ class Gateway:
     """The way in for clients: serves every route on its listeners, with TLS at the addresses in `tls`.
 
     `handshakes` counts what became of them, by HTTP status. `send_budget_bytes` is what may wait to be sent
-    to all clients together, `receive_budget_bytes` what may be read of them and wait for more of a message
-    or for room; at least it is four of the largest messages. Raises ValueError when two routes share address
-    and path.
+    to all clients together, at least two of the largest replies; `receive_budget_bytes` what may be read of
+    them and wait for more of a message or for room, at least four of the largest messages. Raises ValueError
+    when two routes share address and path.
     """
 
     _acceptors: trio.Nursery
@@ -66,7 +67,8 @@ class Gateway:
         self._limits = limits or HandshakeLimits()
         self._routes = tuple(routes)
         self._tls = dict(tls or {})
-        self._send_budget = SendBudget(send_budget_bytes)
+        self._send_budget_bytes = send_budget_bytes
+        self._send_budget = SendBudget(self._sent_at_most())
         self._receive_budget_bytes = receive_budget_bytes
         self._receive_budget = ReceiveBudget(self._received_at_most())
         self._entrances = Entrances(routes)
@@ -136,6 +138,7 @@ class Gateway:
         _check_addresses(wanted - standing, listeners.keys())
         self._entrances.change(routes)
         self._routes, self._tls = tuple(routes), dict(tls or {})
+        self._send_budget.max_bytes = self._sent_at_most()
         self._receive_budget.max_bytes = self._received_at_most()
         for address in standing - wanted:
             for scope in self._accepting_at.pop(address):
@@ -193,6 +196,10 @@ class Gateway:
                 task_status.started()
                 # Addresses come and go; accepting ends with the gateway.
                 await trio.sleep_forever()
+
+    def _sent_at_most(self) -> int:
+        largest = max((route.limits.max_reply_bytes for route in self._routes), default=0)
+        return max(self._send_budget_bytes, SEND_BUDGET_REPLIES * largest)
 
     def _received_at_most(self) -> int:
         largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
