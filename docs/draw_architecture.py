@@ -23,7 +23,7 @@ _LANE_PX: Final = 9  # between the ways of a message at one box
 _INK, _LINE, _BACK, _WAY, _UP = "#1f2933", "#52606d", "#f0f4f8", "#0f62fe", "#d91e18"
 
 # A message's way from room to room, and what goes along it.
-_WAY_STEPS: Final = (
+WAY_STEPS: Final = (
     ("gateway.connection", "actor", "an event, through exchange"),
     ("actor", "worker", "a delivery, a frame on the pipe"),
     ("worker", "actor", "its result, a frame on the pipe"),
@@ -141,7 +141,7 @@ def _wires(house: House) -> Iterator[str]:
 def _ways(house: House) -> Iterator[str]:
     """The steps of a message, below the boxes, each in a lane of its own."""
     lanes: dict[str, int] = {}
-    for number, (begin, end, _) in enumerate(_WAY_STEPS, 1):
+    for number, (begin, end, _) in enumerate(WAY_STEPS, 1):
         upper, lower = sorted((begin, end), key=house.rooms.index)
         lanes[upper] = lanes.get(upper, 0) + 1
         lane = _x(house, upper) + lanes[upper] * _LANE_PX - _LANE_PX // 2
@@ -159,7 +159,7 @@ def _legend(house: House) -> Iterator[str]:
     bottom = _y(house, house.rooms[-1])
     lines = [
         "The way of one message:",
-        *(f"{number}  {what}" for number, (_, _, what) in enumerate(_WAY_STEPS, 1)),
+        *(f"{number}  {what}" for number, (_, _, what) in enumerate(WAY_STEPS, 1)),
     ]
     for row, line in enumerate(lines):
         y = bottom - (len(lines) - row) * 18

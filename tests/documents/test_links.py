@@ -88,6 +88,17 @@ def test_the_picture_is_of_today_s_imports() -> None:
     assert draw_architecture.PICTURE.read_text() == draw_architecture.draw(house), "run `make picture`"
 
 
+def test_a_message_goes_where_rooms_meet() -> None:
+    """Each step in the picture follows an import, or two rooms meet below both of them, and only there."""
+    house = draw_architecture.survey()
+    for begin, end, _ in draw_architecture.WAY_STEPS:
+        if (begin, end) in house.imports:
+            continue
+        meeting = "protocol" if "worker" in (begin, end) else "exchange"
+        assert {(begin, meeting), (end, meeting)} <= house.imports
+        assert (end, begin) not in house.imports
+
+
 def test_an_import_that_runs_up_is_drawn_in_red() -> None:
     """The picture would show what the contract forbids."""
     house = draw_architecture.survey()

@@ -17,6 +17,7 @@ from theater_supervisor.manifest.model import Manifest
 MANIFESTS = page("docs/manifests.md")
 OPERATING = page("docs/operating.md")
 CHAIN = page("docs/chain.md")
+GATEWAY = page("docs/gateway.md")
 # Under which heading a model's keys are, the how-manieth table it is there.
 SECTIONS = {
     "Manifest": ("The actor", 0),
@@ -249,3 +250,35 @@ def test_a_worker_s_exit_statuses_are_listed() -> None:
     named = in_the_code(ROOT / "worker" / "theater_worker")
     named.pop(64, None)  # compile.py's, which is no worker
     assert set(named) <= listed
+
+
+def numbers(room: str, first: int, last: int) -> set[int]:
+    """The numbers of a range that a room's code has."""
+    return {
+        node.value
+        for module in (ROOT / "supervisor" / "theater_supervisor" / room).rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and type(node.value) is int and first <= node.value <= last
+    }
+
+
+def test_close_codes_are_listed() -> None:
+    """Those that the gateway's and the actor's code has, but for what is in no frame of ours."""
+    never_sent = {1005, 1006, 1014}
+    listed = statuses(section(GATEWAY, "Close codes"))
+    assert (numbers("gateway", 1001, 1015) | numbers("actor", 1001, 1015)) - never_sent == listed - {1000}
+
+
+def test_refusals_are_listed() -> None:
+    """Every status that a handshake can be refused with; 431 and 501 are h11's too."""
+    assert numbers("gateway/door", 400, 511) | {501} == statuses(section(GATEWAY, "Refused handshakes"))
+
+
+def test_the_unit_stops_at_listed_statuses() -> None:
+    """systemd does not try again after statuses that the page has, and the page says why."""
+    unit = (ROOT / "contrib" / "theater-supervise.service").read_text()
+    (stops,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    (start,) = re.findall(r"^ExecStart=/opt/theater/bin/(.*)$", unit, re.MULTILINE)
+    assert {int(status) for status in stops.split()} <= statuses(section(OPERATING, "Exit status"))
+    command, given = called(start)
+    assert given <= options(command) | {"--var"}
