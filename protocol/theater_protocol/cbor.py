@@ -15,6 +15,8 @@ from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_DEPTH = 8
 _BYTES, _TEXT, _ARRAY = 2, 3, 4  # major types
+_SKIPPED: Final = (0, 1, _BYTES, _TEXT, _ARRAY, 7)
+_ONE_BYTE, _EIGHT_BYTES, _INDEFINITE = 24, 27, 31  # in a head, how the argument follows
 _LARGE_BYTES: Final = 16 * 1024
 
 _BUILT_IN_TAGS = (
@@ -39,6 +41,21 @@ def encode(item: object) -> bytes:
         return cbor2.dumps(item)
     except (cbor2.CBOREncodeError, UnicodeEncodeError) as exc:
         raise LocalProtocolError(f"cannot encode: {exc}") from exc
+
+
+def item_bytes(data: memoryview) -> int:
+    """Return how long the first item in `data` is. Raises RemoteProtocolError when it ends before that."""
+    at, items = 0, 1
+    while items:
+        kind, size = divmod(data[at], 32) if at < len(data) else (0, _INDEFINITE)
+        octets = 0 if size < _ONE_BYTE else 1 << size - _ONE_BYTE
+        argument = int.from_bytes(data[at + 1 : at + 1 + octets]) if octets else size
+        at += 1 + octets
+        items += argument - 1 if kind == _ARRAY else -1
+        at += argument if kind in (_BYTES, _TEXT) else 0
+        if size > _EIGHT_BYTES or kind not in _SKIPPED or at > len(data):
+            raise RemoteProtocolError("no whole item")
+    return at
 
 
 def encode_in_parts(item: list[object]) -> list[bytes]:

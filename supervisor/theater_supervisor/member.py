@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 import trio
 
 from theater_supervisor.actor.actor import Actor
@@ -27,6 +28,8 @@ _ANSWER_MARGIN_S: Final = 2.0
 _JOURNAL_CLOSE_S: Final = 15.0
 _MIB: Final = 1024 * 1024
 _RSS_OVERHEAD_MIB: Final = 512
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def _open_log(manifest: Manifest, logs: Path, surroundings: Surroundings) -> Act
 async def _open_journal(configured: Configured, data: Path, initial_state: bytes | None) -> Journal:
     manifest = configured.manifest
     try:
-        return await Journal.open(
+        journal = await Journal.open(
             data / "journal.db",
             actor=manifest.name,
             component_sha256=configured.compiled.component_sha256,
@@ -138,6 +141,14 @@ async def _open_journal(configured: Configured, data: Path, initial_state: bytes
         )
     except JournalFailed as error:
         raise VarUnusable(str(error)) from error
+    if journal.missing_bodies:
+        _log.warning(
+            "journal_bodies_missing",
+            actor=manifest.name,
+            files=journal.missing_bodies,
+            advice="put them back from a backup; `theaterctl chain verify` names the first seq",
+        )
+    return journal
 
 
 def _retention(manifest: Manifest) -> Retention:

@@ -9,11 +9,13 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from theater_protocol import cbor
+from theater_protocol.chain import decode
 from theater_protocol.errors import RemoteProtocolError
 
 LARGE_BYTES: Final = 64 * 1024
@@ -66,6 +68,51 @@ class Bodies:
         except FileNotFoundError:
             pass
         raise RemoteProtocolError(f"its body, {size} bytes at {at} of {self.path(file).name}, is missing")
+
+    def missing(self, ends: Mapping[int, int]) -> list[str]:
+        """Say which files are missing or end before `ends`, the last byte that is needed of each."""
+        words = []
+        for file, end in ends.items():
+            try:
+                size = self.path(file).stat().st_size
+            except FileNotFoundError:
+                words.append(f"{self.path(file).name} is missing")
+                continue
+            if size < end:
+                words.append(f"{self.path(file).name} has {size} bytes instead of {end}")
+        return words
+
+    def beyond(self, ends: Mapping[int, int], head_seq: int) -> str | None:
+        """Name a file with bodies of more than one batch behind the head, None when there is none.
+
+        One batch may be there: a crash came between its bodies and its rows. It begins where the rows that
+        were written before it end, at a whole block, and the next one at another.
+        """
+        newest = max(ends, default=0)
+        for file in self.files():
+            if file >= newest:
+                start = _whole_blocks(ends.get(file, 0))
+                with suppress(RemoteProtocolError, OSError):
+                    if self._holds_batches_behind(file, start, head_seq):
+                        return self.path(file).name
+        return None
+
+    def _holds_batches_behind(self, file: int, start: int, head_seq: int) -> bool:
+        with self.path(file).open("rb") as opened:
+            opened.seek(start)
+            data = memoryview(opened.read())
+        at = 0
+        begins_batch = False
+        while at < len(data):
+            size = cbor.item_bytes(data[at:])
+            if decode(bytes(data[at : at + size])).seq <= head_seq:
+                return False
+            if begins_batch:
+                return True
+            at += size
+            begins_batch = at < len(data) and not data[at]
+            at = _whole_blocks(at) if begins_batch else at
+        return False
 
     def close(self) -> None:
         """Let go of what was opened. Idempotent; what is used again is opened again."""
@@ -233,6 +280,10 @@ class BodyFiles(Bodies):
 
     def _delete(self, path: Path) -> None:
         path.unlink()
+
+
+def _whole_blocks(octets: int) -> int:
+    return -(-octets // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 def is_place(stored: bytes) -> bool:

@@ -15,7 +15,13 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Origin, link
-from theater_supervisor.journal.errors import JournalFailed, JournalRefused, failure, system_failure
+from theater_supervisor.journal.errors import (
+    JournalFailed,
+    JournalLocked,
+    JournalRefused,
+    failure,
+    system_failure,
+)
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.retention import (
     KEEP_ALL,
@@ -25,7 +31,14 @@ from theater_supervisor.journal.retention import (
     head_checkpoint,
     seal_entry,
 )
-from theater_supervisor.journal.tables import damaged, load, unsealed_checkpoint, write_batch, write_origin
+from theater_supervisor.journal.tables import (
+    check_bodies,
+    damaged,
+    load,
+    unsealed_checkpoint,
+    write_batch,
+    write_origin,
+)
 
 
 class Database:
@@ -35,6 +48,7 @@ class Database:
     itself syncs only when the log begins anew and around copying it into the database; so the sync that a
     commit waits for is ours, and need not hold up the caller.
 
+    `missing_bodies` says in words which files of large bodies were missing or too short when it was opened.
     After a JournalFailed only `recover` and `close` may be called; `contents` stays what was acknowledged.
     """
 
@@ -59,6 +73,7 @@ class Database:
         self._connection: apsw.Connection | None = None
         self._failed = False
         self._unsealed: Checkpoint | None = None
+        self.missing_bodies: list[str] = []
 
     def open(self, origin: Origin) -> None:
         """Open the journal of `origin.actor`, or begin it when there is no file yet.
@@ -74,11 +89,13 @@ class Database:
         try:
             connection = self._connect(create=True)
             if schema.is_new(connection, self.path):
+                schema.refuse_bodies(self.path)
                 connection.pragma("journal_mode", "wal")
                 connection.execute("BEGIN IMMEDIATE")
                 write_origin(connection, origin)
                 connection.execute("COMMIT")
             self._load(connection)
+            self.missing_bodies = check_bodies(connection, self.path, self.contents.head.seq, self._bodies)
             connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
             schema.sync_at_checkpoints(connection)
         except (apsw.CorruptError, apsw.NotADBError) as exc:
@@ -102,23 +119,28 @@ class Database:
         JournalFailed.
         """
         if entries:
-            self.finish(self.stage(entries, update))
+            self.finish(self.stage(entries, update, patient=True))
 
-    def stage(self, entries: Sequence[Entry], update: Changed | Unchanged) -> Contents:
+    def stage(
+        self, entries: Sequence[Entry], update: Changed | Unchanged, *, patient: bool = False
+    ) -> Contents:
         """Begin a transaction and put the batch into it; return the contents to `finish` it with.
 
-        Waits for the disk only where a page is to be read. Raises what `commit` does.
+        Waits for the disk only where a page is to be read, and `patient` for another process's lock, for at
+        most BUSY_TIMEOUT_MS; else it raises JournalLocked. Raises what `commit` does.
         """
         connection = self._usable()
         before = self.contents
         try:
             step = self._due_step(connection, before, entries)
+        except apsw.BusyError as exc:
+            raise JournalLocked from exc
         except (apsw.Error, OSError) as exc:
             raise self._abandon(exc, "reading") from exc
         entries = [*self._due_seals(before, entries[0].at_us, step), *entries]
         after, rows = link(before, entries, update)
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection, patient=patient)
             write_batch(connection, before, after, entries, rows, update, self._bodies)
             if step is None:
                 return after
@@ -255,6 +277,21 @@ class Database:
         has_errno = self._connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError)
         errno = self._connection.system_errno if has_errno and self._connection is not None else 0
         return failure(error, doing, self.path, errno)
+
+
+def _begin(connection: apsw.Connection, *, patient: bool) -> None:
+    """Take the write lock. Raises JournalLocked when another process has it and there is no patience."""
+    if patient:
+        connection.set_busy_timeout(schema.BUSY_TIMEOUT_MS)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError as exc:
+        if patient:
+            raise
+        raise JournalLocked from exc
+    finally:
+        if patient:
+            connection.set_busy_timeout(0)
 
 
 def _try_out(connection: apsw.Connection) -> None:

@@ -20,6 +20,10 @@ class JournalRefused(SupervisorError):
     exit_status = 65  # EX_DATAERR
 
 
+class JournalLocked(Exception):
+    """Another process holds the journal's write lock: nothing was begun, and patience may help."""
+
+
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "disk full"),
     (apsw.ReadOnlyError, "read-only"),

@@ -47,7 +47,10 @@ CREATE TABLE quarantine (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB 
 
 
 def connect(path: Path, vfs: str | None, *, create: bool) -> apsw.Connection:
-    """Open the file for writing; nothing is written to it yet. Every commit syncs. Raises apsw.Error."""
+    """Open the file for writing; nothing is written to it yet. Every commit syncs. Raises apsw.Error.
+
+    It waits for locks of other processes, until `sync_at_checkpoints`.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(os.fspath(path), flags=flags, vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -60,12 +63,15 @@ def connect(path: Path, vfs: str | None, *, create: bool) -> apsw.Connection:
 def sync_at_checkpoints(connection: apsw.Connection) -> None:
     """Sync only what keeps the file whole: for the rest of durability the caller cares. Raises apsw.Error.
 
+    Nor is another process's lock waited for any more: that is the caller's decision, too.
+
     In WAL mode NORMAL leaves out one sync that FULL makes: that of the log at the end of a commit (wal.c,
     sqlite3WalFrames). Still synced are the log's first page when it begins anew, the log before it is copied
     into the database, and the database after that. So a power loss may take the last commits, never a part of
     one, and none that a sync of the log came after; the death of a process takes none.
     """
     connection.pragma("synchronous", "NORMAL")
+    connection.set_busy_timeout(0)
 
 
 def is_new(connection: apsw.Connection, path: Path) -> bool:
@@ -100,13 +106,25 @@ def refuse_orphans(path: Path) -> None:
         return
     log = path.with_name(path.name + "-wal")
     orphans = [log] if log.exists() and log.stat().st_size else []
+    _refuse_beside(path, orphans)
+
+
+def refuse_bodies(path: Path) -> None:
+    """Raise JournalRefused for a file without any transition beside large bodies of some.
+
+    So it is when a live journal was copied without its write-ahead log.
+    """
+    _refuse_beside(path, [])
+
+
+def _refuse_beside(path: Path, orphans: list[Path]) -> None:
     bodies = Bodies(path)
     orphans += map(bodies.path, bodies.files())
     if orphans:
         names = ", ".join(orphan.name for orphan in orphans)
         raise JournalRefused(
             f"{path}: missing or empty, but {names} holds transitions; nothing was changed: "
-            "restore all files from one backup, or move all away"
+            f"restore all files from one backup, {path.name}-wal too if it has one, or move all away"
         )
 
 

@@ -17,7 +17,7 @@ from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
-from theater_supervisor.journal.errors import JournalFailed, JournalRefused
+from theater_supervisor.journal.errors import JournalFailed, JournalLocked, JournalRefused
 from theater_supervisor.journal.log_file import LogFile
 from theater_supervisor.journal.pace import QUICK_BYTES, Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
@@ -91,6 +91,11 @@ class Journal:
         return self._database.path
 
     @property
+    def missing_bodies(self) -> list[str]:
+        """In words, which files of large bodies were missing or too short when it was opened."""
+        return self._database.missing_bodies
+
+    @property
     def state(self) -> bytes | None:
         """The state after the head."""
         return self._contents.state
@@ -142,7 +147,11 @@ class Journal:
         # A thread only waits for the disk: in it each statement would wait for the event loop to let go of
         # the interpreter, which under load takes longer than all of them.
         begun_s = time.monotonic()
-        after = self._database.stage(entries, state)
+        try:
+            after = self._database.stage(entries, state)
+        except JournalLocked:
+            await self._run(partial(self._database.commit, entries, state))
+            return
         on_loop = self._pace.allows(len(entries), begun_s)
         lone = len(entries) <= _LONE_ENTRIES
         if on_loop and (lone or not self._database.can_sync_meanwhile()):

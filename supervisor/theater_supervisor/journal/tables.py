@@ -4,6 +4,7 @@ Every write here happens inside the caller's transaction. What the values must b
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -14,7 +15,7 @@ from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.ledger import Checkpoint, Ledger
 from theater_protocol.messages import Changed, Unchanged
 from theater_supervisor.journal import schema
-from theater_supervisor.journal.bodies import Bodies, BodyFiles
+from theater_supervisor.journal.bodies import Bodies, BodyFiles, read_place
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin, Row
 from theater_supervisor.journal.errors import JournalRefused
 from theater_supervisor.journal.retention import hash_state, read_checkpoint
@@ -187,6 +188,30 @@ def read_oldest(connection: apsw.Connection, bodies: Bodies) -> tuple[int, int]:
     row = connection.execute("SELECT seq, body FROM chain ORDER BY seq LIMIT 1").get
     seq, stored = cast(tuple[int, bytes], row)
     return seq, decode(bodies.whole(stored)).at_us
+
+
+def check_bodies(connection: apsw.Connection, path: Path, head_seq: int, bodies: Bodies) -> list[str]:
+    """Say which files of large bodies are missing or too short, nothing when all are whole.
+
+    Raises JournalRefused when they hold transitions beyond the head, as when a live journal was copied
+    without its write-ahead log; apsw.Error, OSError.
+    """
+    if not bodies.files() and connection.pragma("user_version") < schema.BODIES_VERSION:
+        return []
+    # SQLite reads no more of a row than that.
+    query = "SELECT body FROM chain WHERE length(body) < 32 AND substr(body, 1, 1) = x'83' ORDER BY seq"
+    ends: dict[int, int] = {}
+    for (stored,) in cast(Iterable[tuple[bytes]], connection.execute(query)):
+        with suppress(RemoteProtocolError):
+            file, at, size = read_place(stored)
+            ends[file] = max(ends.get(file, 0), at + size)
+    beyond = bodies.beyond(ends, head_seq)
+    if beyond is not None:
+        raise JournalRefused(
+            f"{path}: ends at seq {head_seq}, but {beyond} holds later transitions; nothing was changed: "
+            f"restore {path.name}-wal, which was there with it, or all files from one backup"
+        )
+    return bodies.missing(ends)
 
 
 def damaged(path: Path, what: str) -> JournalRefused:
