@@ -4,10 +4,10 @@ It does what the pure modules beside it decide (delivery, transition). It knows 
 worker only as what is fed, and nothing of frames or pipes. When there is a worker is actor.py's part.
 """
 
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import structlog
 import trio
 
 from theater_protocol.chain import Instance
@@ -20,11 +20,14 @@ from theater_supervisor.actor.incarnation import Incarnation
 from theater_supervisor.actor.output_gate import OutputGate
 from theater_supervisor.actor.spec import ActorSpec
 from theater_supervisor.actor.transition import to_batch
+from theater_supervisor.clock import ActorClock
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Head, Journal
 from theater_supervisor.logs.actor_log import ActorLog
 
 CLOSE_TRY_AGAIN_LATER = 1013
+
+_log = structlog.get_logger()
 
 
 class EventFlow:
@@ -45,10 +48,11 @@ class EventFlow:
         self._number = 0
         self._worker: Incarnation | None = None
         self._boundary: Entry | None = None
-        self._last_at_us = journal.last_at_us
+        self._clock = ActorClock(journal.last_at_us)
         self._next_connection = 1
         self._window = DeliveryWindow(spec.window)
         self._state_hash: bytes | None = None
+        self._recover_clock()
         self._go_on_from_journal()
 
     # What the gateway calls (exchange.Service).
@@ -171,10 +175,15 @@ class EventFlow:
             self._worker.feed()
 
     def _now_us(self) -> int:
-        """Unix time that never goes back, so that an actor's clock does not either."""
-        self._last_at_us = max(self._last_at_us, time.time_ns() // 1000)
-        return self._last_at_us
+        return self._clock.now_us()
+
+    def _recover_clock(self) -> None:
+        """Go back to the wall clock when ahead of it; what comes next is a fresh instance."""
+        if ahead_us := self._clock.recover():
+            _log.warning("actor_clock_set_back", actor=self.name, by_s=ahead_us / 1_000_000)
 
     def _boundary_entry(self, seed: bytes) -> Entry:
+        if not len(self._window):  # what came under the wrong time is not to come after the right one
+            self._recover_clock()
         instance = Instance(seed, self._spec.component_sha256)
         return Entry(self._now_us(), "instance", 0, instance, "ok", (), self._journal.state_hash)

@@ -48,6 +48,7 @@ class Database:
     itself syncs only when the log begins anew and around copying it into the database; so the sync that a
     commit waits for is ours, and need not hold up the caller.
 
+    `clock_settled` says whether the time of an entry is one that history may be dropped by.
     `missing_bodies` says in words which files of large bodies were missing or too short when it was opened.
     After a JournalFailed only `recover` and `close` may be called; `contents` stays what was acknowledged.
     """
@@ -62,8 +63,10 @@ class Database:
         vfs: str | None = None,
         log_file: Callable[[Path], LogFile] = LogFile,
         bodies: Callable[[Path], BodyFiles] = BodyFiles,
+        clock_settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self.path = path
+        self._clock_settled = clock_settled
         self.log = log_file(path)
         self._bodies = bodies(path)
         self._durability = durability
@@ -248,6 +251,8 @@ class Database:
     ) -> Step | None:
         """Return what is to be dropped with these entries, None when nothing is due."""
         newest_seq, now_us = before.head.seq + len(entries), entries[-1].at_us
+        if self._retention.keep_days is not None and not self._clock_settled():
+            now_us = 0  # nothing is old
         if not self._retention.is_due(before.oldest_seq, before.oldest_at_us, newest_seq, now_us):
             return None
         return find_step(connection, self._retention, newest_seq, now_us, self._bodies)

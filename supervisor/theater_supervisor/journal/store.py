@@ -14,6 +14,7 @@ from typing import ClassVar, Final, TypeVar
 import trio
 
 from theater_protocol.messages import Changed, Unchanged
+from theater_supervisor.clock import WALL
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
@@ -80,8 +81,8 @@ class Journal:
         Raises JournalRefused for a file that is not this actor's journal or is damaged, leaving it as it is,
         and JournalFailed when the disk does not let it be read or written.
         """
-        journal = cls(Database(path, durability, retention, vfs, log_file, bodies))
-        origin = Origin(actor, component_sha256, initial_state, time.time_ns() // 1000)
+        journal = cls(Database(path, durability, retention, vfs, log_file, bodies, WALL.settled))
+        origin = Origin(actor, component_sha256, initial_state, WALL.now_us())
         await journal._run(partial(journal._database.open, origin))
         return journal
 

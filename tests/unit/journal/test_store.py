@@ -12,6 +12,8 @@ from theater_protocol.chain import Genesis, Instance, decode
 from theater_protocol.errors import LocalProtocolError
 from theater_protocol.messages import Changed, Reply, Unchanged
 from theater_supervisor.errors import SupervisorError
+from theater_supervisor.journal.contents import Origin
+from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.reader import quarantined, read, rows
 from theater_supervisor.journal.retention import Retention
 from theater_supervisor.journal.store import Entry, Journal, JournalFailed, JournalRefused
@@ -452,3 +454,23 @@ def test_retention_keeps_the_evidence_of_damage(tmp_path: Path) -> None:
     fault = verify(path).fault
     assert fault is not None
     assert fault.seq == 5
+
+
+def test_days_are_not_counted_by_a_clock_that_may_be_wrong(tmp_path: Path) -> None:
+    """A jump of ten years drops nothing while the clock is not settled; once it is, keep_days holds again."""
+    settled = False
+    path = tmp_path / "journal.db"
+    database = Database(path, retention=Retention(keep_days=30), clock_settled=lambda: settled)
+    database.open(Origin(ACTOR, COMPONENT, None, START_US))
+    for second in range(20):
+        database.commit([INSTANCE._replace(at_us=START_US + second)], Unchanged())
+    later_us = START_US + 315_360_000_000_000
+    for second in range(3):
+        database.commit([INSTANCE._replace(at_us=later_us + second)], Unchanged())
+    assert verify(path).first_seq == 0
+    settled = True
+    database.commit([INSTANCE._replace(at_us=later_us + 4)], Unchanged())
+    database.close()
+    verdict = verify(path)
+    assert verdict.fault is None
+    assert verdict.first_seq > 20

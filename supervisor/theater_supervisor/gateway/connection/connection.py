@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from theater_protocol.messages import Reply
+from theater_supervisor.clock import WALL
 from theater_supervisor.exchange import Service
 from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
@@ -40,6 +41,7 @@ from theater_supervisor.gateway.connection.wire import (
     Wire,
 )
 
+_LOGIN_CHECK_S: Final = 30.0  # for a suspended machine
 _log = structlog.get_logger()
 
 _RECEIVE_BYTES: Final = 16 * 1024
@@ -195,8 +197,10 @@ class Connection:
             await trio.sleep(due.wait_s)
 
     async def _expire(self, after_s: float) -> None:
-        """Close when the login ends."""
-        await trio.sleep(after_s)
+        """Close when the login ends, by the wall clock too: trio's stands still on a suspended machine."""
+        ends_us, ends_s = WALL.now_us() + after_s * 1_000_000, trio.current_time() + after_s
+        while (left_s := ends_s - trio.current_time()) > 0 and WALL.now_us() < ends_us:  # noqa: ASYNC110
+            await trio.sleep(min(left_s, _LOGIN_CHECK_S))
         self._sender.close(Closing("server", 1008, "the login has expired"))
 
     async def _read(self, early: bytes) -> None:
