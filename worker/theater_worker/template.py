@@ -65,7 +65,7 @@ def _fork_worker(fds: list[int], report_fd: int) -> Never:
 def _become_worker(fds: list[int]) -> Never:
     status = EX_SOFTWARE
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         for standard_fd, fd in enumerate(fds):
             os.dup2(fd, standard_fd)
         status = main()

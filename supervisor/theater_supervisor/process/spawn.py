@@ -42,7 +42,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The process id, which is the id of the worker's session and group too."""
+        """The process id, which is the id of the worker's process group too."""
         return self._process.pid
 
     @property
@@ -105,7 +105,7 @@ async def _start_afresh(command: Sequence[str]) -> WorkerProcess:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        start_new_session=True,
+        process_group=0,
         cwd="/",
         env=bare_environment(),
     )

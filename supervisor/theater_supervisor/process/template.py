@@ -137,7 +137,7 @@ class Template:
                         self._command,
                         stdin=theirs.fileno(),
                         stdout=subprocess.DEVNULL,
-                        start_new_session=True,
+                        process_group=0,
                         cwd="/",
                         env=bare_environment(),
                     )

@@ -54,7 +54,9 @@ def circumstances(pid: int) -> Iterator[str]:
     )
     yield proc.joinpath("limits").read_text()
     yield proc.joinpath("oom_score_adj").read_text()
-    yield f"leads its session and group: {os.getsid(pid) == os.getpgid(pid) == pid}"
+    yield f"leads its group: {os.getpgid(pid) == pid}"
+    yield f"is in our session: {os.getsid(pid) == os.getsid(0)}"
+    yield f"has no terminal: {proc.joinpath('stat').read_text().rpartition(')')[2].split()[4] == '0'}"
     if os.geteuid() == 0:  # an undumpable process's files are root's
         yield proc.joinpath("environ").read_text()
         yield str(proc.joinpath("cwd").readlink())

@@ -1,5 +1,7 @@
 """The sandbox: what its filter lets pass, and what a started worker has given up."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,26 @@ def test_the_probe_says_what_holds() -> None:
     report = probe()
     assert set(report) == {"level", "seccomp", "landlock_abi", "architecture"}
     assert report["level"] == (2 if report["landlock_abi"] else 1) * int(report["seccomp"] is True)
+
+
+ON_A_TERMINAL = """
+import os, pty, sys
+from theater_worker.sandbox import tidy_up
+
+pid, _ = pty.fork()
+if pid:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+if os.fork():  # a session's leader keeps its terminal; a worker never is one
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+os.close(os.open("/dev/tty", os.O_RDWR))
+tidy_up()
+try:
+    os.open("/dev/tty", os.O_RDWR)
+except OSError:
+    os._exit(42)
+"""
+
+
+def test_a_worker_gives_up_the_terminal_that_the_supervisor_was_started_from() -> None:
+    """It is in the supervisor's session; nobody types into a terminal what an actor wants."""
+    assert subprocess.run([sys.executable, "-c", ON_A_TERMINAL], timeout=60, check=False).returncode == 42

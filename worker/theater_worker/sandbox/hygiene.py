@@ -6,9 +6,11 @@ one of these, the rest still holds.
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import sys
+import termios
 from pathlib import Path
 from typing import Final
 
@@ -33,8 +35,9 @@ def tidy_up() -> None:
     """Do what can be done before anything is known of the actor.
 
     Closes all descriptors but the standard ones. A new process cannot gain privileges, be traced or dumped by
-    its own user, or write files; the working directory is `/`.
+    its own user, or write files; it has no terminal; the working directory is `/`.
     """
+    _give_up_terminal()
     os.closerange(3, 1 << 16)
     os.umask(0o077)
     os.chdir("/")
@@ -49,6 +52,20 @@ def tidy_up() -> None:
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
         prctl(_PR_SET_DUMPABLE, 0)
         forbid_new_privileges()
+
+
+def _give_up_terminal() -> None:
+    """Let go of the terminal that the supervisor may have been started from, as a session of its own would.
+
+    The process stays in the supervisor's session, because a kernel with `sched_autogroup_enabled` shares the
+    processors out between sessions: what these two hand to each other would wait for the neighbours' turns.
+    """
+    with contextlib.suppress(OSError):  # there is none
+        terminal_fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(terminal_fd, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal_fd)
 
 
 def bound_compiler() -> None:
