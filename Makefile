@@ -2,7 +2,7 @@
 # make test    check and test everything
 # make check   formatting, lint, types and who may import whom
 # make faults  the fault-injection campaigns at their full counts
-# make bench   measure speed beside other servers, about 10 minutes; benchmarks/README.md says what
+# make bench   measure speed beside other servers, about 20 minutes; benchmarks/README.md says what
 # make fuzz    a million frames from a hostile worker, found by coverage
 # make picture draw who imports whom, docs/architecture.svg
 # make clean   remove what the others made

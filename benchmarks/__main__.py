@@ -1,5 +1,6 @@
 """`python -m benchmarks [SECTION…]`: measure, show tables, and keep the figures and a plot of them.
 
+Each section is measured twice: on the machine as it is, and beside one spinning process for each core.
 Figures of sections that are not measured stay as they were, so that a run can be made in parts.
 """
 
@@ -13,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.figures import Plan, Section, collect
+from benchmarks.neighbours import CONDITIONS, TITLES, Condition, neighbours
 from benchmarks.plot import plot
-from benchmarks.report import README, Measured, between_marks, machine, markdown, read, show, write
+from benchmarks.report import README, Measured, between_marks, key, machine, markdown, read, show, write
 from benchmarks.sections import SECTIONS
 from benchmarks.servers import BUILD, PEERS, ROOT, missing
 
@@ -34,6 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="all of them by default")
     parser.add_argument("--rounds", type=int, default=Plan().rounds)
     parser.add_argument("--seconds", type=float, default=Plan().seconds, help="of each load in a round")
+    parser.add_argument("--only", choices=CONDITIONS, help="measure in one of the two conditions")
     parser.add_argument("--full", action="store_true", help="200 actors and 10^6 events, not fewer")
     parser.add_argument("--output", type=Path, default=BUILD / "figures.json", help="the plot goes beside it")
     parser.add_argument("--markdown", action="store_true", help="only write kept figures into README.md")
@@ -46,8 +49,9 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measure(section: Section, plan: Plan, skipped: tuple[str, ...]) -> Measured:
-    rows = collect(section.measure(plan))
+def _measure(section: Section, condition: Condition, plan: Plan, skipped: tuple[str, ...]) -> Measured:
+    with neighbours(condition):
+        rows = collect(section.measure(plan))
     return Measured(rows, datetime.datetime.now(datetime.UTC).date().isoformat(), machine(), skipped)
 
 
@@ -74,13 +78,15 @@ def main() -> None:
     skipped = tuple(f"{peer}: needs {what}" for peer in PEERS if (what := missing(peer)))
     plan = Plan(options.rounds, options.seconds, options.full)
     for section in SECTIONS:
-        if not options.sections or section.name in options.sections:
+        if options.sections and section.name not in options.sections:
+            continue
+        for condition in (options.only,) if options.only else CONDITIONS:
             begun_s = time.monotonic()
-            with console.status(f"measuring {section.name} …"):
-                measured = _measure(section, plan, skipped)
-            show(console, section, measured)
+            with console.status(f"measuring {section.name} {TITLES[condition]} …"):
+                measured = _measure(section, condition, plan, skipped)
+            show(console, section, condition, measured)
             console.print(f"  took {time.monotonic() - begun_s:.0f} s\n", style="dim", highlight=False)
-            write(options.output, read(options.output) | {section.name: measured})
+            write(options.output, read(options.output) | {key(section, condition): measured})
     output = options.output
     _plot(console, output.relative_to(ROOT) if output.is_relative_to(ROOT) else output)
     console.print(_ELSEWHERE, highlight=False)

@@ -45,7 +45,8 @@ class Target:
 class Section:
     """A part of the benchmark: what its rows are, how they are measured, and what they should be.
 
-    `baseline` is the row that the others are shown as a ratio of.
+    `baseline` is the row that the others are shown as a ratio of, `busy_targets` are those beside neighbours
+    that want every processor.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Section:
     measure: Callable[[Plan], Iterable[Sample]]
     targets: tuple[Target, ...] = ()
     baseline: str | None = None
+    busy_targets: tuple[Target, ...] = ()
 
 
 @dataclass(slots=True)

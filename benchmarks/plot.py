@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.figures import Rows, Section
-from benchmarks.report import Measured
+from benchmarks.neighbours import CONDITIONS
+from benchmarks.report import Measured, key
 
 _WIDTH_INCHES, _BAR_INCHES, _HEAD_INCHES = 8.0, 0.22, 0.7
 _LOG_FROM = 100.0  # bars that differ by more would not be seen beside each other
@@ -17,10 +18,11 @@ def plot(file: Path, sections: tuple[Section, ...], kept: Mapping[str, Measured]
 
     matplotlib.rcParams["svg.fonttype"] = "none"  # text as text: a tenth of the size
     panels = [
-        (f"{section.name} ({unit})", rows)
+        (f"{name} ({unit})", rows)
         for section in sections
-        if section.name in kept
-        for unit, rows in _by_unit(kept[section.name].rows).items()
+        for condition in CONDITIONS
+        if (name := key(section, condition)) in kept
+        for unit, rows in _by_unit(kept[name].rows).items()
         if len(rows) > 1
     ]
     heights = [len(rows) * _BAR_INCHES + _HEAD_INCHES for _, rows in panels]

@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import Row, Rows, Section, Verdict, shown, target_text, verdicts
+from benchmarks.figures import Row, Rows, Section, Target, Verdict, shown, target_text, verdicts
+from benchmarks.neighbours import CONDITIONS, TITLES, Condition
 
 README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: python -m benchmarks --markdown -->", "<!-- end of figures -->"
@@ -39,8 +40,18 @@ def machine() -> str:
     return f"{cores} cores, Python {platform.python_version()}, {platform.system()} {version}"
 
 
+def key(section: Section, condition: Condition) -> str:
+    """Name a section's figures in one condition; those of a quiet machine have the section's own name."""
+    return section.name if condition == "quiet" else f"{section.name}, {condition}"
+
+
+def targets(section: Section, condition: Condition) -> tuple[Target, ...]:
+    """Return what a section is held against in one condition."""
+    return section.targets if condition == "quiet" else section.busy_targets
+
+
 def read(file: Path) -> dict[str, Measured]:
-    """Read the figures that are kept, by section; none where there is no file."""
+    """Read the figures that are kept, by section and condition; none where there is no file."""
     if not file.exists():
         return {}
     kept: Mapping[str, Any] = json.loads(file.read_text())
@@ -89,16 +100,17 @@ def verdict_text(verdict: Verdict) -> str:
     return f"{verdict.target.row}: {target_text(verdict.target)}: {_MET[verdict.met]}{figure}"
 
 
-def show(console: Console, section: Section, measured: Measured) -> None:
+def show(console: Console, section: Section, condition: Condition, measured: Measured) -> None:
     """Print a section's table and its targets."""
-    table = Table(title=f"{section.name}: {section.about}", title_justify="left")
+    title = f"{section.name}, {TITLES[condition]}: {section.about}"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for heading in ("median", "unit", "spread", f"to {section.baseline}" if section.baseline else ""):
         table.add_column(heading, justify="left" if heading == "unit" else "right")
     for line in lines(section, measured.rows):
         table.add_row(*line)
     console.print(table)
-    for verdict in verdicts(section.targets, measured.rows):
+    for verdict in verdicts(targets(section, condition), measured.rows):
         colour = {True: "green", False: "red", None: "dim"}[verdict.met]
         console.print(f"  {verdict_text(verdict)}", style=colour, highlight=False)
     for what in measured.skipped:
@@ -108,25 +120,27 @@ def show(console: Console, section: Section, measured: Measured) -> None:
 
 def markdown(sections: tuple[Section, ...], kept: Mapping[str, Measured]) -> str:
     """Write all figures that are kept as Markdown: first the targets, then every section's rows."""
-    parts = ["| Section | | Target | Figure | |", "| --- | --- | --- | ---: | --- |"]
-    for section in sections:
-        rows = kept[section.name].rows if section.name in kept else {}
-        for verdict in verdicts(section.targets, rows):
+    measured = [
+        (section, condition, kept.get(key(section, condition)))
+        for section in sections
+        for condition in CONDITIONS
+    ]
+    parts = ["| Section | | | Target | Figure | |", "| --- | --- | --- | --- | ---: | --- |"]
+    for section, condition, figures in measured:
+        for verdict in verdicts(targets(section, condition), figures.rows if figures else {}):
             figure = "" if verdict.figure is None else shown(verdict.figure)
-            target = verdict.target
-            parts.append(
-                f"| {section.name} | {target.row} | {target_text(target)} | {figure} | {_MET[verdict.met]} |"
-            )
-    for section in sections:
-        if section.name in kept:
-            parts += ["", *_section_markdown(section, kept[section.name])]
+            what = f"{section.name} | {condition} | {verdict.target.row} | {target_text(verdict.target)}"
+            parts.append(f"| {what} | {figure} | {_MET[verdict.met]} |")
+    for section, condition, figures in measured:
+        if figures:
+            parts += ["", *_section_markdown(section, condition, figures)]
     return "\n".join(parts)
 
 
-def _section_markdown(section: Section, measured: Measured) -> Iterator[str]:
-    yield f"### {section.name}"
+def _section_markdown(section: Section, condition: Condition, measured: Measured) -> Iterator[str]:
+    yield f"### {key(section, condition)}"
     yield ""
-    yield f"{section.about} Measured on {measured.date}: {measured.machine}."
+    yield f"{section.about} Measured {TITLES[condition]} on {measured.date}: {measured.machine}."
     if measured.skipped:
         yield f"Left out: {'; '.join(measured.skipped)}."
     yield ""

@@ -41,6 +41,7 @@ THROUGHPUT = Section(
         Target("ours, power-loss", 4, at_least=True, over="workerd"),
     ),
     baseline="bare",
+    busy_targets=(Target("ours, power-loss", 1.4, at_least=True, over="bare"),),
 )
 LATENCY = Section(
     "latency",
@@ -48,4 +49,8 @@ LATENCY = Section(
     _latency,
     (Target("ours, power-loss", 3, over="bare"), Target("ours, process-crash", 2, over="bare")),
     baseline="bare",
+    busy_targets=(
+        Target("ours, power-loss", 3.5, over="bare"),
+        Target("ours, process-crash", 2.3, over="bare"),
+    ),
 )

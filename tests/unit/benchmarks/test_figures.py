@@ -1,8 +1,11 @@
 """What is made of measured values: medians, ratios, verdicts, and how they are written."""
 
+from pathlib import Path
+
 import pytest
 from benchmarks.figures import Sample, Section, Target, collect, percentile, ratio, shown, verdicts
-from benchmarks.report import between_marks, lines, markdown
+from benchmarks.neighbours import CONDITIONS
+from benchmarks.report import Measured, between_marks, key, lines, markdown, read, write
 
 ROWS = collect(
     [
@@ -74,7 +77,25 @@ def test_only_rows_of_the_baseline_s_unit_are_compared_with_it() -> None:
 def test_a_target_that_was_not_measured_is_listed() -> None:
     """The page says what it does not know."""
     section = Section("start", "Starting.", lambda _: (), (Target("ready", 40),))
-    assert "| start | ready | ≤ 40.0 |  | not measured |" in markdown((section,), {})
+    assert "| start | quiet | ready | ≤ 40.0 |  | not measured |" in markdown((section,), {})
+
+
+def test_figures_of_a_quiet_and_a_busy_machine_stand_beside_each_other(tmp_path: Path) -> None:
+    """Each has its targets and its table, and what is kept in the file is both."""
+    bare = {"quiet": 10, "busy": 8}
+    target, busy_target = Target("ours", 2, at_least=True, over="bare"), Target("ours", 3, over="bare")
+    section = Section("echo", "Echoes.", lambda _: (), (target,), "bare", (busy_target,))
+    for condition in CONDITIONS:
+        rows = collect([Sample("ours", 20, "messages/s"), Sample("bare", bare[condition], "messages/s")])
+        measured = Measured(rows, "2026-01-01", "a machine")
+        write(
+            tmp_path / "figures.json", read(tmp_path / "figures.json") | {key(section, condition): measured}
+        )
+    page = markdown((section,), read(tmp_path / "figures.json"))
+    assert "| echo | quiet | ours | ≥ 2.00 x bare | 2.00 | met |" in page
+    assert "| echo | busy | ours | ≤ 3.00 x bare | 2.50 | met |" in page
+    assert "### echo\n\nEchoes. Measured on a quiet machine on 2026-01-01" in page
+    assert "### echo, busy\n\nEchoes. Measured beside one spinning process for each core on" in page
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
