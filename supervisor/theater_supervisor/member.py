@@ -173,6 +173,7 @@ def _spec(configured: Configured, cgroup: Path | None) -> ActorSpec:
             manifest.sandbox.require,
             (limits.rss_mib or limits.memory_mib + _RSS_OVERHEAD_MIB) * _MIB,
             cgroup,
+            manifest.sandbox.fresh,
         ),
     )
 

@@ -5,8 +5,8 @@ or the end of the pipe, 65 when the component cannot be run, 66 when its compile
 an error in the worker itself, 74 when the supervisor has gone, 76 when its frames break the protocol.
 """
 
+import os
 import signal
-import sys
 import traceback
 
 from theater_protocol.errors import RemoteProtocolError
@@ -42,4 +42,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Locked down, an interpreter can't take itself apart: callbacks would be given back into memory that may
+    # not be written any more. What there was to say has been written.
+    os._exit(main())

@@ -87,7 +87,7 @@ class Incarnation:
     async def _spawn(self, stack: contextlib.AsyncExitStack) -> WorkerProcess:
         name = f"{self._start_frame.actor}.{self._number}"
         self._group = await stack.enter_async_context(worker_group(self._containment, name))
-        process = await stack.enter_async_context(spawn(self._command))
+        process = await stack.enter_async_context(spawn(self._command, fresh=self._containment.fresh))
         if self._group:
             await trio.to_thread.run_sync(self._group.take, process.pid)
             self._out_of_memory = OutOfMemoryCounter(self._group.path)

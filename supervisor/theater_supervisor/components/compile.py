@@ -13,7 +13,9 @@ import structlog
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-_COMPILE_TIMEOUT_S: Final = 300.0
+from theater_supervisor.process.environment import bare_environment
+
+COMPILE_TIMEOUT_S: Final = 900.0
 _NOTICEABLE_S: Final = 1.0
 
 _log = structlog.get_logger()
@@ -50,11 +52,13 @@ async def compile_component(component: Path, cache_dir: Path) -> Compiled:
     command = [sys.executable, "-I", "-m", "theater_worker.compile", str(cache_dir), str(component)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_progress, component.name)
-        with trio.move_on_after(_COMPILE_TIMEOUT_S) as deadline:
-            done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+        with trio.move_on_after(COMPILE_TIMEOUT_S) as deadline:
+            done = await trio.run_process(
+                command, env=bare_environment(), capture_stdout=True, capture_stderr=True, check=False
+            )
         nursery.cancel_scope.cancel()
     if deadline.cancelled_caught:
-        raise ComponentRefused([f"was not compiled within {_COMPILE_TIMEOUT_S:g} s"])
+        raise ComponentRefused([f"was not compiled within {COMPILE_TIMEOUT_S:g} s"])
     return _read_verdict(done.stdout, done.stderr, done.returncode)
 
 

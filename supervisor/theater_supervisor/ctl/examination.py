@@ -23,6 +23,7 @@ from theater_supervisor.journal import schema
 from theater_supervisor.journal.lock import LOCK_FILE
 from theater_supervisor.process.cgroup import LEAF, find_delegation
 from theater_supervisor.process.containment import probe_sandbox
+from theater_supervisor.process.environment import bare_environment
 
 Verdict = Literal["ok", "warning", "failure"]
 
@@ -63,6 +64,7 @@ def check_worker(_var: Path) -> Finding:
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", script],
+            env=bare_environment(),
             capture_output=True,
             text=True,
             timeout=_WORKER_S,

@@ -43,9 +43,13 @@ class Limits(Table):
 
 
 class SandboxConfig(Table):
-    """How safely the worker must be locked in: 2 seccomp and Landlock, 1 seccomp, 0 as far as possible."""
+    """How safely the worker must be locked in: 2 seccomp and Landlock, 1 seccomp, 0 as far as possible.
+
+    A `fresh` worker is started by itself instead of forked, so it has addresses and canaries of its own.
+    """
 
     require: Literal[0, 1, 2] = 0
+    fresh: bool = False
 
 
 class RestartPolicy(Table):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from theater_supervisor.errors import SandboxMissing
 from theater_supervisor.process.cgroup import WorkerGroup
+from theater_supervisor.process.environment import bare_environment
 
 PROBE_COMMAND: Final = (sys.executable, "-I", "-m", "theater_worker.sandbox")
 _PROBE_TIMEOUT_S: Final = 10.0
@@ -29,12 +30,14 @@ class Containment:
     """What a worker is held by.
 
     `sandbox_required` is the least level it must reach; `rss_bytes` None means no limit; `cgroup` is where
-    workers get control groups of their own, None where they can't.
+    workers get control groups of their own, None where they can't. A `fresh` worker is not forked from the
+    template.
     """
 
     sandbox_required: int = 0
     rss_bytes: int | None = None
     cgroup: Path | None = None
+    fresh: bool = False
 
 
 class SandboxReport(BaseModel):
@@ -56,7 +59,9 @@ async def probe_sandbox(command: Sequence[str] = PROBE_COMMAND) -> SandboxReport
     nothing = SandboxReport(level=0, seccomp=False, landlock_abi=0, architecture=None)
     with trio.move_on_after(_PROBE_TIMEOUT_S):
         try:
-            done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+            done = await trio.run_process(
+                command, env=bare_environment(), capture_stdout=True, capture_stderr=True, check=False
+            )
             return SandboxReport.model_validate_json(done.stdout)
         except (OSError, ValidationError):
             return nothing

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import trio
 
-from theater_supervisor.process.template import ForkedChild, Template, bare_environment, current_template
+from theater_supervisor.process.environment import bare_environment
+from theater_supervisor.process.template import ForkedChild, Template, current_template
 
 # Without -I a file of that name in the current directory would be run instead.
 WORKER_COMMAND = (sys.executable, "-I", "-m", "theater_worker")
@@ -79,12 +80,15 @@ class WorkerProcess:
 
 
 @contextlib.asynccontextmanager
-async def spawn(command: Sequence[str] = WORKER_COMMAND) -> AsyncIterator[WorkerProcess]:
+async def spawn(
+    command: Sequence[str] = WORKER_COMMAND, *, fresh: bool = False
+) -> AsyncIterator[WorkerProcess]:
     """Start a worker and give it; leaving the block kills it if it still runs, and reaps it.
 
-    Raises OSError when the host cannot start a process.
+    A `fresh` one shares no addresses and no canary with others, and is slower to start. Raises OSError when
+    the host cannot start a process.
     """
-    template = current_template() if command == WORKER_COMMAND else None
+    template = current_template() if command == WORKER_COMMAND and not fresh else None
     worker = await _fork(template) if template else None
     worker = worker or await _start_afresh(command)
     try:

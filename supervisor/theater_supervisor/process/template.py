@@ -19,6 +19,8 @@ from typing import Final
 import structlog
 import trio
 
+from theater_supervisor.process.environment import bare_environment
+
 TEMPLATE_COMMAND: Final = (sys.executable, "-I", "-m", "theater_worker.template")
 _ANSWER_S: Final = 10.0  # the first answer comes after all imports
 _REAP_TIMEOUT_S: Final = 5.0
@@ -169,13 +171,6 @@ async def forking() -> AsyncIterator[None]:
     finally:
         _template.set(None)
         await template.aclose()
-
-
-def bare_environment() -> dict[str, str]:
-    """Return the environment of workers and of the template: nothing of this process's but what they need."""
-    # An interpreter outside the system's directories may need its library path to start at all.
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
-    return {"LC_ALL": "C.UTF-8", **kept}
 
 
 def _can_fork() -> bool:

@@ -83,6 +83,25 @@ def test_a_forked_worker_is_held_like_one_started_afresh(start: Start) -> None:
     run(scenario)
 
 
+def libraries(pid: int) -> str:
+    """Where the process's first library lies."""
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return next(line.partition("-")[0] for line in maps if ".so" in line)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an undumpable process's files are root's")
+def test_a_fresh_worker_lies_at_addresses_of_its_own(start: Start) -> None:
+    """Forked ones lie where the template does; one that is wanted fresh is not forked from it."""
+
+    async def scenario() -> None:
+        async with forking(), spawn() as one, spawn() as other, spawn(fresh=True) as fresh:
+            for worker in (one, other, fresh):
+                await ready(worker, start)
+            assert libraries(one.pid) == libraries(other.pid) != libraries(fresh.pid)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("end", "returncode"),
     [

@@ -20,28 +20,31 @@ from theater_worker.sandbox.hygiene import (
     forbid_processes,
     tidy_up,
 )
+from theater_worker.sandbox.memory import take_code_writing_away
 
 __all__ = ["FULL", "NONE", "SECCOMP_ONLY", "bound_compiler", "lock_down", "tidy_up"]
 
 FULL: Final = 2  # seccomp and Landlock
 SECCOMP_ONLY: Final = 1
-NONE: Final = 0  # another system, or a kernel without seccomp
+NONE: Final = 0  # another system, a kernel without seccomp, or code that can be written
 
 
 def lock_down(read_fd: int, write_fds: tuple[int, ...], memory_bytes: int, start: Callable[[], None]) -> int:
     """Give up everything but reading `read_fd` and writing `write_fds`, for good; return the level reached.
 
     `start` starts the process's threads; afterwards no thread, process, file or socket can be had, no code be
-    mapped. `memory_bytes` is what the guest may have.
+    mapped or changed: the process is to end by `os._exit`. `memory_bytes` is what the guest may have.
     """
     _warm_up()
     bound_memory(memory_bytes)
+    # Landlock takes the process's own map away, too.
+    no_code_is_writable = take_code_writing_away()
     # Landlock holds the threads that come after it, seccomp all that are there.
     has_landlock = landlock.deny_all()
     drop_capabilities()
     start()
     forbid_processes()
-    if not seccomp.install(read_fd, write_fds):
+    if not seccomp.install(read_fd, write_fds) or not no_code_is_writable:
         return NONE
     return FULL if has_landlock else SECCOMP_ONLY
 
