@@ -16,7 +16,8 @@ import trio
 from theater_supervisor.actor.busy_poll import busy_polling
 from theater_supervisor.components.compile import Compiled
 from theater_supervisor.components.prepare import prepare
-from theater_supervisor.errors import ManifestError, Problem, SupervisorError
+from theater_supervisor.components.progress import Progress
+from theater_supervisor.errors import SupervisorError
 from theater_supervisor.gateway.connection.heap import keep_buffers, keep_for_good
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Address, Route
@@ -25,7 +26,8 @@ from theater_supervisor.journal.lock import acquire
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.manifest.model import Manifest, read_directory
 from theater_supervisor.member import Surroundings
-from theater_supervisor.ports import Bound, Ports, bind_ports
+from theater_supervisor.ports import Bound, Ports
+from theater_supervisor.preflight import give_back, preflight
 from theater_supervisor.process.template import forking
 from theater_supervisor.reload import Changes, Configured, compare
 from theater_supervisor.roster import Roster
@@ -50,7 +52,8 @@ class ReloadRefused(SupervisorError):
 class Supervisor:
     """The actors of a directory of manifests, served. `run` it once.
 
-    `announce` gets a line for each address that clients can use.
+    `announce` gets a line for each address that clients can use. `progress` says how far components are while
+    it prepares or reloads.
     """
 
     roster: Roster
@@ -64,6 +67,7 @@ class Supervisor:
     ) -> None:
         self.phase: Phase = "preparing"
         self.serving = trio.Event()
+        self.progress = Progress()
         self._directory = directory
         self._surroundings = surroundings
         self._announce = announce
@@ -82,9 +86,9 @@ class Supervisor:
         CriticalActorHeld after it has stopped because of one.
         """
         with acquire(self._surroundings.var), self._preparing, busy_polling():
-            ports = await bind_ports(manifests)
+            ports = await preflight(manifests)
             async with aclosing(ports), forking():
-                compiled = await prepare(manifests, self._surroundings.var / "cache")
+                compiled = await self._prepare(manifests)
                 async with trio.open_nursery() as actors:
                     self.roster = Roster(actors, self._surroundings, self._fail)
                     await self._open_and_serve(_configured(manifests, compiled, ports), ports)
@@ -118,6 +122,9 @@ class Supervisor:
             finally:
                 self.phase = "serving"
             raise ReloadRefused("the supervisor is stopping: the reload was given up")
+
+    async def _prepare(self, manifests: Sequence[Manifest], *, build: bool = True) -> dict[str, Compiled]:
+        return await prepare(manifests, self._surroundings.var / "cache", self.progress, build=build)
 
     # Serving and stopping.
 
@@ -166,41 +173,35 @@ class Supervisor:
     # Reloading.
 
     async def _reload(self, *, dry_run: bool) -> Changes:
-        wanted, ports = await self._check()
+        wanted, ports = await self._check(build=not dry_run)
         changes = compare(self.roster.configured, wanted)
         if dry_run:
-            await _give_back(ports)
+            await give_back(ports)
             return changes
         changed = {name: wanted[name] for name in changes.changed}
         try:
             await self.roster.keep(changed)
             await self.roster.add({name: wanted[name] for name in changes.added})
         except BaseException:
-            await _give_back(ports)
+            await give_back(ports)
             raise
         await self.roster.change(changed)
         await self._apply(changes, wanted, ports)
         return changes
 
-    async def _check(self) -> tuple[dict[str, Configured], Ports]:
-        """Read, bind and compile all that is described now. Raises ManifestError with every problem."""
+    async def _check(self, *, build: bool) -> tuple[dict[str, Configured], Ports]:
+        """Read, bind and compile all that is described now. Raises ManifestError.
+
+        Without `build` no component is made; one that would be is TO_BE_BUILT.
+        """
         manifests, problems = read_directory(self._directory)
-        ports, compiled = Ports(), dict[str, Compiled]()
+        standing = [configured.manifest for configured in self.roster.configured.values()]
+        ports = await preflight(manifests, problems, Bound.by(standing, self._places))
         try:
-            standing = [configured.manifest for configured in self.roster.configured.values()]
-            ports = await bind_ports(manifests, Bound.by(standing, self._places))
-        except ManifestError as error:
-            problems += error.problems
-        try:
-            compiled = await prepare(manifests, self._surroundings.var / "cache")
-        except ManifestError as error:
-            problems += error.problems
+            compiled = await self._prepare(manifests, build=build)
         except BaseException:
-            await _give_back(ports)
+            await give_back(ports)
             raise
-        if problems:
-            await _give_back(ports)
-            raise ManifestError(sorted(problems, key=_file))
         return _configured(manifests, compiled, ports), ports
 
     async def _apply(self, changes: Changes, wanted: Mapping[str, Configured], ports: Ports) -> None:
@@ -243,15 +244,6 @@ def _configured(
 ) -> dict[str, Configured]:
     secrets = ports.secrets.fingerprints
     return {one.name: Configured(one, compiled[one.name], secrets[one.name]) for one in manifests}
-
-
-async def _give_back(ports: Ports) -> None:
-    with trio.CancelScope(shield=True):  # closing a listening socket does not wait for anything
-        await ports.aclose()
-
-
-def _file(problem: Problem) -> str:
-    return problem.file
 
 
 def new_surroundings(

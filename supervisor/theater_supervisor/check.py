@@ -1,29 +1,40 @@
-"""The checks that touch the machine: do all components build, compile and fit, can all ports be bound?
+"""`--check`: do all components build, compile and fit, can all ports be bound, are all secrets fine?
 
-Whatever is taken for it is given back; nothing is started. manifest.py has the checks that only read.
+Whatever is taken for it is given back; nothing is started. manifest/ has the checks that only read.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from theater_supervisor.components.prepare import prepare
-from theater_supervisor.errors import ManifestError, Problem
+from theater_supervisor.errors import Problem, VarUnusable
 from theater_supervisor.manifest.model import Manifest
-from theater_supervisor.ports import bind_ports
+from theater_supervisor.preflight import preflight
 
 
-async def check(manifests: Sequence[Manifest], cache_dir: Path) -> list[Problem]:
-    """Find out what would keep these manifests from being served, in the order of their files.
+async def check(manifests: Sequence[Manifest], known: Sequence[Problem], var: Path) -> None:
+    """Find out what would keep these manifests from being served; what takes long last, if all else is right.
 
-    Compiled components stay in the cache.
+    Compiled components stay in the cache below `var`. Raises ManifestError with all problems that were found,
+    those `known` before too, in the order of their files; and VarUnusable.
     """
-    problems: list[Problem] = []
+    await check_quickly(manifests, known)
+    make_private(var)
+    await prepare(manifests, var / "cache")
+
+
+async def check_quickly(manifests: Sequence[Manifest], known: Sequence[Problem]) -> None:
+    """Find out what takes no time to find. Raises as `check` does, and makes nothing."""
+    await (await preflight(manifests, known)).aclose()
+
+
+def make_private(var: Path) -> None:
+    """Make the var directory, when missing, for this user alone; one that exists stays as it is.
+
+    Raises VarUnusable.
+    """
     try:
-        await (await bind_ports(manifests)).aclose()
-    except ManifestError as error:
-        problems += error.problems
-    try:
-        await prepare(manifests, cache_dir)
-    except ManifestError as error:
-        problems += error.problems
-    return sorted(problems, key=lambda problem: problem.file)
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (var / "cache").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise VarUnusable.of(error, var) from error

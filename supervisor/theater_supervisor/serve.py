@@ -14,9 +14,9 @@ import structlog
 import trio
 
 from theater_supervisor.app import Supervisor, new_surroundings
-from theater_supervisor.check import check
+from theater_supervisor.check import check, check_quickly, make_private
 from theater_supervisor.control.operate import Posts, operate
-from theater_supervisor.errors import ManifestError, Problem, SupervisorError, VarUnusable
+from theater_supervisor.errors import SupervisorError, VarUnusable
 from theater_supervisor.manifest.model import Manifest, read_directory
 from theater_supervisor.process.cgroup import find_delegation, settled
 from theater_supervisor.terminal import escape_lines
@@ -36,7 +36,6 @@ def run(directory: Path, check_only: bool, var: Path, log: LogOptions, admin: tu
     """Serve a directory of manifests, or only check it; ends the process unless all went well."""
     log_to_terminal(log.level)
     try:
-        _make_private(var)
         manifests = read_and_check(directory, check_only, var)
         if check_only:
             click.echo(_verdict(manifests))
@@ -59,18 +58,11 @@ def _refusal(error: Exception) -> OSError | None:
     return error if isinstance(error, OSError) else None
 
 
-def _make_private(var: Path) -> None:
-    """Make the var directory, when missing, for this user alone; one that exists stays as it is."""
-    try:
-        var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise VarUnusable.of(error, var) from error
-
-
 def serve(
     directory: Path, manifests: list[Manifest], var: Path, log: LogOptions, admin: tuple[str, int] | None
 ) -> None:
     """Serve until told to stop. On a terminal the actors' logs are shown too."""
+    make_private(var)
     budget = log.budget(var / "log")
     try:
         log_file = log_to_file(var / "log" / "supervisor.log", log, budget)
@@ -86,35 +78,22 @@ def serve(
         supervisor = Supervisor(directory, surroundings, announce=click.echo)
         await operate(supervisor, manifests, var, Posts(admin, log_file.reopen))
 
-    try:
-        with settled(find_delegation()) as cgroup:
-            _run(work, cgroup)
-    except ManifestError as error:
-        # A start gives up at the first step that fails; the report has the problems of the other steps, too.
-        raise ManifestError(_check(manifests, var) or error.problems) from error
+    with settled(find_delegation()) as cgroup:
+        _run(work, cgroup)
 
 
 def read_and_check(directory: Path, thoroughly: bool, var: Path) -> list[Manifest]:
     """Read the manifests. Raises ManifestError with all there is to say about all of them.
 
-    Building, compiling and binding are tried when that was asked for, or when the start fails anyway, so that
-    one run shows every problem.
+    Building and compiling are tried when that was asked for and nothing else is wrong. Nothing is made below
+    `var` otherwise.
     """
     manifests, problems = read_directory(directory)
-    if thoroughly or problems:
-        problems += _check(manifests, var)
-    if problems:
-        raise ManifestError(sorted(problems, key=lambda problem: problem.file))
+    if thoroughly:
+        _run(check, manifests, problems, var)
+    elif problems:
+        _run(check_quickly, manifests, problems)
     return manifests
-
-
-def _check(manifests: list[Manifest], var: Path) -> list[Problem]:
-    cache_dir = var / "cache"
-    try:
-        cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise VarUnusable.of(error, var) from error
-    return _run(check, manifests, cache_dir)
 
 
 def _run(work: Callable[[*_Arguments], Awaitable[_Result]], *arguments: *_Arguments) -> _Result:

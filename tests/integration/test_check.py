@@ -11,12 +11,14 @@ from tests.components import build
 from tests.integration.running import write_manifest
 
 COMMAND = Path(sys.executable).with_name("theater-supervise")
+BUILD_PATIENCE_S = 400
 
 
-def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, *arguments: str, patience_s: float = 100) -> subprocess.CompletedProcess[str]:
     """Run the command in `directory`."""
+    command = [COMMAND, *arguments]
     return subprocess.run(
-        [COMMAND, *arguments], cwd=directory, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=directory, capture_output=True, text=True, timeout=patience_s, check=False
     )
 
 
@@ -68,44 +70,84 @@ PYTHON_BUILD = '\n[build]\npython = "{}"\n'
 
 
 @pytest.mark.parametrize("options", [["--check"], []], ids=["check", "start"])
-def test_every_step_s_problems_come_at_once(tmp_path: Path, options: list[str]) -> None:
-    """Manifest, build, component and port: one run shows what is wrong with each, and starts nothing."""
+def test_what_costs_nothing_to_find_comes_at_once_and_first(tmp_path: Path, options: list[str]) -> None:
+    """Manifest, source, secret and port: one run shows what is wrong with each, and nothing is made."""
     write_manifest(tmp_path, "key", "echo", max_conections=5)
     write_manifest(tmp_path, "component", "core")
-    write_manifest(tmp_path, "source", Path("source.wasm"), PYTHON_BUILD.format("source.py"))
-    (tmp_path / "manifests" / "source.py").write_text("def broken(:\n")
+    write_manifest(tmp_path, "fine", Path("fine.wasm"), PYTHON_BUILD.format("fine.py"))
+    (tmp_path / "manifests" / "fine.py").write_text("import beside\n")
+    (tmp_path / "manifests" / "beside.py").write_text("\n\ndef broken(:\n")
+    write_manifest(tmp_path, "missing", Path("nowhere.wasm"))
+    write_manifest(tmp_path, "nosource", Path("nosource.wasm"), PYTHON_BUILD.format("nosource.py"))
+    write_manifest(tmp_path, "secret", "echo", auth={"type": "token", "file": "tokens"})
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         write_manifest(tmp_path, "port", "echo", port=port)
         done = run(tmp_path, *options, "manifests")
     assert (done.returncode, done.stdout) == (78, "")
-    component, key, taken_port, source = problems(done)
-    assert component.startswith("manifests/component.toml: component_path: ")
+    fine, key, missing, nosource, taken_port, secret = problems(done)
+    assert fine.startswith(
+        "manifests/fine.toml: build.python: manifests/beside.py, line 3: invalid syntax (as Python 3."
+    )
     assert key == (
         'manifests/key.toml: handlers[0].config.max_conections: unknown key (did you mean "max_connections"?)'
     )
+    assert missing == (
+        "manifests/missing.toml: component_path: manifests/nowhere.wasm doesn't exist"
+        " (build it, or say how in [build])"
+    )
+    assert nosource == ("manifests/nosource.toml: build.python: manifests/nosource.py doesn't exist")
     assert taken_port == (
         f"manifests/port.toml: handlers[0].config.port: 127.0.0.1 port {port} can't be bound: "
         "Address already in use (another program listens there)"
     )
+    assert secret.startswith("manifests/secret.toml: handlers[0].config.auth: ")
+    assert "component_build_started" not in done.stderr
+    assert not (tmp_path / "var" / "data").exists()
+    assert not (tmp_path / "var" / "cache").exists()
+    assert not list((tmp_path / "manifests").glob("*.wasm*"))
+
+
+@pytest.mark.timeout(BUILD_PATIENCE_S)
+def test_every_component_s_problems_come_at_once(tmp_path: Path) -> None:
+    """What is no actor and what can't be built, each tried once, when all else is right."""
+    write_manifest(tmp_path, "component", "core")
+    write_manifest(tmp_path, "other", "noexport")
+    write_manifest(tmp_path, "source", Path("source.wasm"), PYTHON_BUILD.format("source.py"))
+    (tmp_path / "manifests" / "source.py").write_text("import nowhere_to_be_found\n")
+    done = run(tmp_path, "manifests", patience_s=BUILD_PATIENCE_S)
+    assert (done.returncode, done.stdout) == (78, "")
+    component, other, source = problems(done)
+    assert component.startswith("manifests/component.toml: component_path: ")
+    assert other.startswith("manifests/other.toml: component_path: ")
     assert source == "manifests/source.toml: build.python: componentize-py failed:"
-    assert "SyntaxError" in done.stderr
+    assert "ModuleNotFoundError: No module named 'nowhere_to_be_found'" in done.stderr
+    assert done.stderr.count("component_build_started") == 1
     assert not (tmp_path / "var" / "data").exists()
     assert not list((tmp_path / "manifests").glob("*.wasm*"))
 
 
-def test_a_start_that_fails_halfway_shows_the_problems_of_the_other_half(tmp_path: Path) -> None:
-    """A port that is taken does not hide a component that doesn't fit."""
-    write_manifest(tmp_path, "a", "core")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        write_manifest(tmp_path, "b", "echo", port=taken.getsockname()[1])
-        done = run(tmp_path, "manifests")
+@pytest.mark.parametrize("options", [["--check"], []], ids=["check", "start"])
+def test_a_build_that_takes_too_long_is_tried_once(tmp_path: Path, options: list[str]) -> None:
+    """The problem names the key that allows more."""
+    recipe = f"{PYTHON_BUILD.format('source.py')}timeout_s = 0.5\n"
+    write_manifest(tmp_path, "source", Path("source.wasm"), recipe)
+    (tmp_path / "manifests" / "source.py").write_text("")
+    done = run(tmp_path, *options, "manifests")
     assert done.returncode == 78
-    assert [line.split(": ")[:2] for line in problems(done)] == [
-        ["manifests/a.toml", "component_path"],
-        ["manifests/b.toml", "handlers[0].config.port"],
+    assert problems(done) == [
+        "manifests/source.toml: build.timeout_s: componentize-py was not done after 0.5 s"
+        " (allow more, if the source is right)"
     ]
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("component_build_started") == 1
+    assert not list((tmp_path / "manifests").glob("*.wasm*"))
+
+
+def test_nothing_is_made_for_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    """A wrong name on the command line leaves nothing behind."""
+    done = run(tmp_path, "nosuch")
+    assert (done.returncode, done.stderr) == (78, "nosuch: there is no such directory\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("options", [["--check"], []], ids=["check", "start"])

@@ -21,6 +21,9 @@ from tests.integration.running import (
     write_manifest,
 )
 from tests.integration.theaterctl import actor, complaint, objects, output, until_ready
+from theater_supervisor.components.build import made_of
+from theater_supervisor.components.record import append_record
+from theater_supervisor.components.sources import read_sources
 from theater_supervisor.ctl.client import ask as ask_supervisor
 
 TIME_LIMIT_S = 100
@@ -129,6 +132,29 @@ def test_a_new_component_takes_over_with_its_clients(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_look_or_a_touch_builds_nothing(tmp_path: Path) -> None:
+    """A reload takes a source for another by its bytes, and one that only looks makes no component of it."""
+    source, component = tmp_path / "served.py", tmp_path / "served.wasm"
+    source.write_text("first = 1\n")
+    component.write_bytes(build("echo").read_bytes())
+    append_record(component, made_of(read_sources(source), "websocket-actor"))
+    write_manifest(tmp_path, "served", component, f'[build]\npython = "{source}"')
+
+    async def scenario(running: Running) -> None:
+        before = component.stat()
+        os.utime(source, (4_000_000_000, 4_000_000_000))
+        assert await output(running.var, "reload") == "= served\nnothing changed\n"
+        source.write_text("second = 2\n")
+        assert await output(running.var, "reload", "--dry-run") == "~ served (component)\n"
+        source.write_text("def broken(:\n")
+        refused = await output(running.var, "reload", status=78)
+        assert f"served.toml: build.python: {source}, line 1: invalid syntax" in refused
+        assert component.stat() == before
+        assert not any(str(event["event"]).startswith("component_build") for event in running.events())
+
+    run(tmp_path, scenario)
+
+
 def test_nothing_changes_when_anything_is_wrong(tmp_path: Path) -> None:
     """All problems are told at once, by command and, after HUP, in the log; everything runs on."""
 
@@ -138,6 +164,8 @@ def test_nothing_changes_when_anything_is_wrong(tmp_path: Path) -> None:
             assert await ask(connection, "a") == "a"
             write_manifest(tmp_path, "echo", "echo", "[limits]\nmemory_mib = 64")
             write_manifest(tmp_path, "broken", "core")
+            assert "broken.toml: component_path: " in await output(var, "reload", status=78)
+            write_manifest(tmp_path, "broken", Path("nowhere.wasm"))
             write_manifest(tmp_path, "misspelt", "echo", max_conections=5)
             refused = await output(var, "reload", status=78)
             assert "broken.toml: component_path: " in refused
@@ -147,7 +175,7 @@ def test_nothing_changes_when_anything_is_wrong(tmp_path: Path) -> None:
             )
             os.kill(running.process.pid, signal.SIGHUP)
             with trio.fail_after(PATIENCE_S):
-                while [event["event"] for event in running.events()].count("reload_refused") < 3:
+                while [event["event"] for event in running.events()].count("reload_refused") < 4:
                     await trio.sleep(0.02)
             assert await ask(connection, "b") == "b"
         assert len(running.worker_pids("echo")) == 1

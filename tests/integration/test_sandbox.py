@@ -144,6 +144,6 @@ def test_files_that_others_can_change_are_warned_about(tmp_path: Path) -> None:
 
 def test_the_var_directory_is_private(tmp_path: Path) -> None:
     """What is made of it is for the supervisor's user alone."""
-    (tmp_path / "manifests").mkdir()
+    write_manifest(tmp_path, "core", "core")
     assert run(tmp_path, "--check", "manifests").returncode == 78
     assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700

@@ -81,10 +81,11 @@ class Handler(Table):
 
 
 class Build(Table):
-    """How to make the component from source when it is missing or older."""
+    """How to make the component from source when it is missing or was made of something else."""
 
     python: Annotated[File, AfterValidator(_python_module)]
     world: Literal["websocket-actor", "websocket-actor-with-init"] = "websocket-actor"
+    timeout_s: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 600.0
 
 
 class Manifest(Table):
