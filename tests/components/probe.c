@@ -60,6 +60,7 @@ static void on_command(octets command) {
   else if (starts_with(command, TEXT_OF("replies"), &rest)) one_of_each();
   else if (starts_with(command, TEXT_OF("many "), &rest))
     for (u32 i = number_in(rest); i; i--) reply(TEXT, TEXT_OF("one of many"), NONE);
+  else if (starts_with(command, TEXT_OF("misplaced"), &rest)) reply(TEXT, NONE, TEXT_OF("bytes"));
   else if (starts_with(command, TEXT_OF("badutf8"), &rest)) reply(TEXT, TEXT_OF("\xff\xfe"), NONE);
   else reply(TEXT, command, NONE);
 }

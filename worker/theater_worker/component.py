@@ -19,7 +19,7 @@ from theater_protocol.messages import MAX_DETAIL_CHARS, EventKind, Limits, Reply
 from theater_worker.errors import ComponentError, UnreadableError
 from theater_worker.interface import HANDLE_MESSAGE, INIT, Interface, read_interface
 from theater_worker.output import GuestOutput
-from theater_worker.replies import GuestMessage, to_replies
+from theater_worker.replies import GuestMessage, misplaced, to_replies
 from theater_worker.route import Answer, OverLimit, PublicRoute, Route, State
 from theater_worker.shim.binary import Unsupported
 from theater_worker.shim.call import ShimRoute, is_shim
@@ -28,6 +28,7 @@ from theater_worker.shim.naming import export_name, read_reason
 from theater_worker.stdio import log
 from theater_worker.time_limit import TimeLimit
 from theater_worker.wasi import VirtualWasi
+from theater_worker.wording import trap_reason
 
 # A component is several core instances around one memory. CPython needs the most: what it has, and room.
 MAX_INSTANCES: Final = 256
@@ -35,7 +36,6 @@ MAX_TABLES: Final = 32
 MAX_MEMORIES: Final = 4
 MAX_TABLE_ELEMENTS: Final = 1 << 20
 
-_MAX_REASON_CHARS: Final = 200
 _MAX_BACKTRACE_LINES: Final = 60
 
 
@@ -83,6 +83,7 @@ class ActorComponent:
         if self._shim_layout is None:
             reason = read_reason(Path(path)) or "it was compiled without it"
             log("E", f"this component runs without the fast call path: {reason}")
+        self._told_misplaced = False  # to the author, about this instance
         self._output = GuestOutput(log)
         self._wasi = VirtualWasi(self._output)
         self._linker = Linker(engine)
@@ -116,6 +117,9 @@ class ActorComponent:
             self._output.end_call()
         if isinstance(answer, str):
             return Err(answer if len(answer) <= MAX_DETAIL_CHARS else f"{answer[: MAX_DETAIL_CHARS - 1]}…")
+        if not self._told_misplaced and (line := misplaced(answer[1])):
+            self._told_misplaced = True
+            log("E", line)
         return _checked(kind, *answer, self._limits)
 
     def instantiate(self) -> None:
@@ -154,13 +158,15 @@ class ActorComponent:
             memories=MAX_MEMORIES,
         )
         self._wasi.begin_instance(self._seed)
+        self._told_misplaced = False
         self._store.set_epoch_deadline(1)
         self._time_limit.begin()
         try:
             instance = self._linker.instantiate(self._store, self._component)
         except (WasmtimeError, Trap) as exc:
             log("E", self._wasi.failure or _shortened(str(exc)))
-            raise ComponentError(f"the component cannot be instantiated: {_reason(str(exc))}") from exc
+            reason = trap_reason(str(exc), tuple(self._output.last_errors))
+            raise ComponentError(f"the component cannot be instantiated: {reason}") from exc
         finally:
             self._time_limit.end()
             self._output.end_call()
@@ -189,10 +195,11 @@ class ActorComponent:
         if self._wasi.failure:
             log("E", self._wasi.failure.rstrip("\n"))
             return Stopped("trap", "an error in the worker itself, see its log")
-        if self._expired and _reason(message) == "wasm trap: interrupt":
+        reason = trap_reason(message, tuple(self._output.last_errors))
+        if self._expired and reason == "wasm trap: interrupt":
             return Stopped("timeout", f"no result within {self._time_limit.limit_s:g} s")
         log("E", _shortened(message))
-        return Stopped("trap", _reason(message))
+        return Stopped("trap", reason)
 
 
 def _load(engine: Engine, path: str) -> Component:
@@ -202,8 +209,9 @@ def _load(engine: Engine, path: str) -> Component:
     except OSError as exc:
         raise UnreadableError(f"the compiled component cannot be read: {exc}") from exc
     except WasmtimeError as exc:
+        reason = trap_reason(str(exc))
         raise ComponentError(
-            f"{path} is not compiled code for this worker; compile the component again: {_reason(str(exc))}"
+            f"{path} is not compiled code for this worker; compile the component again: {reason}"
         ) from exc
 
 
@@ -238,15 +246,6 @@ def _checked(kind: EventKind, state: State, messages: list[GuestMessage], limits
     for line in refused:
         log("E", line)
     return Ok(state, replies)
-
-
-def _reason(message: str) -> str:
-    """Give the innermost cause in a message of wasmtime, which is its last line."""
-    reason = message.rstrip().rpartition("\n")[2].strip()
-    # The rest of the line says where, which depends on the route.
-    if reason.startswith(("invalid utf-8", "incomplete utf-8")):
-        return "a string of the guest is not UTF-8"
-    return reason[:_MAX_REASON_CHARS]
 
 
 def _shortened(message: str) -> str:

@@ -22,8 +22,8 @@ class GuestMessage(NamedTuple):
 def to_replies(event: EventKind, messages: Iterable[GuestMessage]) -> tuple[tuple[Reply, ...], list[str]]:
     """Turn the messages answered to `event` into replies, and say in one line each what was refused.
 
-    A text without text is empty, a binary, ping or pong without data too. Refused: kinds that are no reply,
-    a ping or pong too long for a control frame, any reply to a close.
+    A text without text is empty, a binary, ping or pong without data too: `misplaced` says so. Refused: kinds
+    that are no reply, a ping or pong too long for a control frame, any reply to a close.
     """
     replies: list[Reply] = []
     refused: list[str] = []
@@ -37,6 +37,18 @@ def to_replies(event: EventKind, messages: Iterable[GuestMessage]) -> tuple[tupl
         else:
             replies.append(reply)
     return tuple(replies), refused
+
+
+def misplaced(messages: Iterable[GuestMessage]) -> str | None:
+    """Say of the first message that is sent empty, because what it has is in the other field, which one."""
+    for kind, text, data in messages:
+        if kind == "text" and text is None and data:
+            return f"A text reply is sent empty: its {len(data)} bytes are in `data`; put them in `text`"
+        if kind in ("binary", "ping", "pong") and data is None and text:
+            return (
+                f"A {kind} reply is sent empty: its {len(text)} characters are in `text`; put them in `data`"
+            )
+    return None
 
 
 def _to_reply(message: GuestMessage) -> Reply | str:

@@ -280,3 +280,14 @@ def test_a_batch_ends_with_the_state() -> None:
             _sum_of(results, lambda delivery: str(delivery).encode())
             assert isinstance(results[-1].update, Changed)
     assert received == 50
+
+
+def test_a_reply_that_is_sent_empty_is_told_once_an_instance() -> None:
+    """Its author has put what it has in the other field: it stays empty, and the log says which field."""
+    with WorkerProcess() as worker:
+        worker.start(start_frame("probe"))
+        results = worker.results(texts("misplaced", "misplaced", "trap", "misplaced"))
+        log = worker.stop()
+    assert [result.replies for result in results if result.outcome == "ok"] == [(Reply("text", ""),)] * 3
+    line = "\x1eEA text reply is sent empty: its 5 bytes are in `data`; put them in `text`\n"
+    assert log.count(line) == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from theater_protocol.messages import Reply
-from theater_worker.replies import GuestMessage, to_replies
+from theater_worker.replies import GuestMessage, misplaced, to_replies
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,31 @@ def test_a_close_event_has_no_replies() -> None:
     """Nobody is there to get them."""
     message = GuestMessage("text", "bye", None)
     assert to_replies("close", [message]) == ((), ["A close event carries no reply; text dropped"])
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (
+            GuestMessage("text", None, b"data"),
+            "A text reply is sent empty: its 4 bytes are in `data`; put them",
+        ),
+        (
+            GuestMessage("binary", "text", None),
+            "A binary reply is sent empty: its 4 characters are in `text`;",
+        ),
+        (
+            GuestMessage("ping", "x", None),
+            "A ping reply is sent empty: its 1 characters are in `text`; put them",
+        ),
+        (GuestMessage("text", "", b"data"), None),
+        (GuestMessage("text", None, None), None),
+        (GuestMessage("text", None, b""), None),
+        (GuestMessage("binary", "text", b""), None),
+        (GuestMessage("close", "bye", b"bye"), None),
+    ],
+)
+def test_what_is_in_the_other_field_is_named(message: GuestMessage, line: str | None) -> None:
+    """A reply that is sent empty though it has something says which field was meant."""
+    said = misplaced([GuestMessage("text", "good", None), message])
+    assert said is None if line is None else (said or "").startswith(line)
