@@ -4,12 +4,18 @@ The gateway implements Client, the actor implements Service. Every call here is 
 once, except Service.room and Service.answered, which wait.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from theater_protocol.messages import Payload, Reply
 
 MessageKind = Literal["text", "binary", "ping", "pong"]
+
+
+def new_error_id() -> str:
+    """Return an id that ties what a client saw to a line of the log."""
+    return secrets.token_hex(4)
 
 
 class Client(Protocol):
@@ -22,8 +28,12 @@ class Client(Protocol):
         what came before it; replies after it are dropped, and so is everything once the connection is gone.
         """
 
-    def end(self, code: int, reason: str) -> None:
-        """Close with `code` after what is queued. Idempotent: the first code wins."""
+    def end(self, code: int, reason: str, error: str = "") -> None:
+        """Close with `code` after what is queued. Idempotent: the first code wins.
+
+        `error` is the id that the client is shown, and that ties it to a line of the log; without, there is
+        a new one.
+        """
 
 
 class Service(Protocol):

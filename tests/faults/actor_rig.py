@@ -40,7 +40,7 @@ class Remembering:
         self.replies += (reply for replies in results for reply in replies)
         self._notify()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str, error: str = "") -> None:
         """Keep the first code."""
         self.ended = self.ended or (code, reason)
         self._notify()

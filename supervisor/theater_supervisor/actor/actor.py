@@ -208,7 +208,7 @@ class Actor(EventFlow):
         self._let_go_on([deliver])
         self._event_log.error("delivery_quarantined", connection=deliver.connection, kind=deliver.kind)
         detail = f"{self._spec.window.deaths} workers in a row died on it"
-        self._gate.fail(self._number, deliver, "poison", detail)
+        self._gate.fail(self._number, deliver, self._journal.head.seq, "poison", detail)
 
     # The journal's failures.
 

@@ -15,6 +15,7 @@ from theater_protocol.messages import Deliver, EventKind, Payload, Result
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.delivery import DeliveryWindow
 from theater_supervisor.actor.dialogue import InitError
+from theater_supervisor.actor.failures import Failures
 from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.incarnation import Incarnation
 from theater_supervisor.actor.output_gate import OutputGate
@@ -34,7 +35,7 @@ class EventFlow:
     """An actor's events on their way in, its replies once they are committed. Implements exchange.Service.
 
     Everything it must not lose is in its journal. What it has done is counted: `outcomes` of events,
-    `latency` from an event's arrival to its release, `commits` of batches.
+    `latency` from an event's arrival to its release, `commits` of batches, `failures` of events.
     """
 
     def __init__(self, spec: ActorSpec, journal: Journal, log: ActorLog) -> None:
@@ -43,7 +44,8 @@ class EventFlow:
         self._journal = journal
         self._log = log
         self._clients = Clients()
-        self._gate = OutputGate(self._clients, log)
+        self.failures = Failures(structlog.get_logger().bind(actor=spec.name))
+        self._gate = OutputGate(self._clients, log, self.failures)
         self.outcomes, self.latency = self._gate.outcomes, self._gate.latency
         self._number = 0
         self._worker: Incarnation | None = None
@@ -133,7 +135,7 @@ class EventFlow:
         settles_first = len(self._window) > len(deliveries)
         if settles_first:
             self._settle(len(deliveries))
-        self._gate.release(self._number, batch, self._now_us())
+        self._gate.release(self._number, batch, self._journal.head.seq, self._now_us())
         if not settles_first:
             self._settle(len(deliveries))
         self._let_go_on(deliveries)

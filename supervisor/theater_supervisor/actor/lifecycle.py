@@ -22,6 +22,7 @@ ActorState = Literal["starting", "ready", "waiting", "recovering", "held", "ende
 
 STATES: Final[tuple[ActorState, ...]] = get_args(ActorState)
 RETRY_AFTER_S: Final = 5
+_STOPPED: Final = "nothing: the operator stopped it"
 _WELCOMING: Final = frozenset({"starting", "ready", "waiting"})
 _RESTING: Final = frozenset({"held", "ended", "stopped"})
 
@@ -98,7 +99,8 @@ class Lifecycle:
         now_s = trio.current_time()
         decision, self._history = decide(self._policy, ended, self._history, now_s, self._chance())
         at_us = time.time_ns() // 1000
-        self.exits.append(ExitRecord(at_us, incarnation, ended, in_hand, lines, str(decision)))
+        then = _STOPPED if self.state == "stopped" else str(decision)
+        self.exits.append(ExitRecord(at_us, incarnation, ended, in_hand, lines, then))
         self.exit_counts[ended.how.label] += 1
         self._report(incarnation, ended, decision)
         if self.state == "stopped":

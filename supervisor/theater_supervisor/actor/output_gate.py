@@ -3,14 +3,17 @@
 Counts what passes. What is committed, and when, is actor.py's matter; how a reply is written the gateway's.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from theater_protocol.messages import Deliver, Reply
 from theater_supervisor.actor.clients import Clients
+from theater_supervisor.actor.failures import Failure, Failures, last_line
 from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.transition import Batch
+from theater_supervisor.exchange import new_error_id
 from theater_supervisor.logs.actor_log import ActorLog
 
 CLOSE_INTERNAL_ERROR: Final = 1011
@@ -22,19 +25,21 @@ class OutputGate:
     `outcomes` counts events by their outcome, `latency` from an event's arrival to its release.
     """
 
-    def __init__(self, clients: Clients, log: ActorLog) -> None:
+    def __init__(self, clients: Clients, log: ActorLog, failures: Failures) -> None:
         self.outcomes: Counter[str] = Counter()
         self.latency = Histogram()
         self._clients = clients
         self._log = log
+        self._failures = failures
 
-    def release(self, incarnation: int, batch: Batch, now_us: int) -> None:
-        """Let out what a batch, which must be committed, did."""
+    def release(self, incarnation: int, batch: Batch, last_seq: int, now_us: int) -> None:
+        """Let out what a batch, which must be committed up to `last_seq`, did."""
         ready: dict[int, list[Sequence[Reply]]] = {}
-        for deliver, result in zip(batch.deliveries, batch.results, strict=True):
+        first_seq = last_seq - len(batch.results) + 1
+        for seq, (deliver, result) in enumerate(zip(batch.deliveries, batch.results, strict=True), first_seq):
             if result.outcome != "ok":
                 self._send(ready)
-                self.fail(incarnation, deliver, result.outcome, result.detail or "")
+                self.fail(incarnation, deliver, seq, result.outcome, result.detail or "")
             elif result.replies:
                 ready.setdefault(deliver.connection, []).append(result.replies)
         self._send(ready)
@@ -43,12 +48,24 @@ class OutputGate:
         if self._log.debug:
             self._note(incarnation, batch)
 
-    def fail(self, incarnation: int, deliver: Deliver, outcome: str, detail: str) -> None:
-        """Tell the log of an event that came to nothing, and close its connection."""
-        where = f"{deliver.kind} of connection {deliver.connection}" if deliver.connection else deliver.kind
-        self._log.mark(incarnation, f"{outcome} on {where}: {detail}")
-        if client := self._clients.get(deliver.connection):
-            client.end(CLOSE_INTERNAL_ERROR, "internal error")
+    def fail(self, incarnation: int, deliver: Deliver, seq: int, outcome: str, detail: str) -> None:
+        """Tell of an event that came to nothing, its transition at `seq`, and close its connection."""
+        client = self._clients.get(deliver.connection)
+        error = new_error_id() if client else ""
+        failure = Failure(
+            time.time_ns() // 1000,
+            incarnation,
+            deliver.kind,
+            deliver.connection,
+            seq,
+            outcome,
+            last_line(detail),
+            error,
+        )
+        self._log.mark(incarnation, f"{outcome} on {failure.where}: {detail}")
+        self._failures.add(failure)
+        if client:
+            client.end(CLOSE_INTERNAL_ERROR, "internal error", error)
 
     def _send(self, ready: dict[int, list[Sequence[Reply]]]) -> None:
         """Give each connection what is ready for it, at one go: a write costs more than all else."""

@@ -173,10 +173,18 @@ class Commands:
 
     async def _explain(self, given: Names) -> Answer:
         seen = {actor["name"]: actor for actor in to_object(self.observer.status())["actors"]}
-        return Answer([seen[name] | {"exits": self._exits(name)} for name in self._choose(given)])
+        return Answer(
+            [
+                seen[name] | {"exits": self._exits(name), "failures": self._failures(name)}
+                for name in self._choose(given)
+            ]
+        )
 
     def _exits(self, name: str) -> list[dict[str, Any]]:
         return [exit_object(record) for record in self._actor(name).lifecycle.exits]
+
+    def _failures(self, name: str) -> list[dict[str, Any]]:
+        return [failure.to_object() for failure in self._actor(name).failures.last]
 
     # Changing.
 

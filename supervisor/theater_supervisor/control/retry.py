@@ -39,7 +39,7 @@ class Visitor:
         """Count the replies."""
         self.replies += sum(map(len, results))
 
-    def end(self, code: int, reason: str) -> None:  # noqa: ARG002 - the reason is for real clients
+    def end(self, code: int, reason: str, error: str = "") -> None:  # noqa: ARG002 - for real clients
         """Remember the first code."""
         self.code = self.code or code
 

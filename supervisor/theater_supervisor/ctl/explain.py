@@ -23,8 +23,9 @@ _US_PER_S: Final = 1_000_000
 def explain(var: Path, names: tuple[str, ...], as_json: bool) -> None:
     """Say how the last workers of an actor ended: when, how, what they had in hand, and their last lines.
 
-    And what happens next. An event that failed without ending the worker is in the log (`theaterctl logs`)
-    and in the chain (`theaterctl chain show`).
+    Which events failed last without ending it: with their connection, their seq in the chain (`theaterctl
+    chain show`), the last line of the error, and the id that the client was shown. And what happens next.
+    `theaterctl logs` has the whole of every error.
     """
     actors = take(ask(var, "explain", names=names))
     if as_json:
@@ -42,8 +43,19 @@ def explanation(actor: dict[str, Any]) -> list[str]:
         lines.append("  none of its workers has ended since the supervisor was started")
     for record in actor["exits"]:
         lines += _exit_lines(actor["name"], record)
+    if actor["failures"]:
+        rate = f"{actor['errors_per_s']:g} a second now"
+        lines.append(f"  {actor['errors']} events failed, {rate}; the last ones:")
+        lines += [_failure_line(failure) for failure in actor["failures"]]
     lines.append(f"  now: {_what_next(actor)}")
     return lines
+
+
+def _failure_line(failure: dict[str, Any]) -> str:
+    whose = f" of connection {failure['connection']}" if failure["connection"] else ""
+    told = f"; the client was shown [{failure['error']}]" if failure["error"] else ""
+    what = f"{failure['kind']}{whose}, seq {failure['seq']}: {failure['outcome']}: {failure['reason']}"
+    return f"    {_utc(failure['at_us'])}  {what}{told}"
 
 
 def _exit_lines(name: str, record: dict[str, Any]) -> list[str]:

@@ -28,18 +28,19 @@ _US_PER_S: Final = 1_000_000
 _STATUS: Final = (
     Column("NAME"),
     Column("STATE"),
-    Column("PID", number=True, goes=9),
-    Column("UPTIME", number=True, goes=3),
-    Column("RESTARTS", number=True, goes=4),
+    Column("PID", number=True, goes=10),
+    Column("UPTIME", number=True, goes=4),
+    Column("RESTARTS", number=True, goes=5),
     Column("CONNS", number=True, goes=1),
-    Column("IN/s", number=True, goes=2),
-    Column("OUT/s", number=True, goes=7),
-    Column("P99 ms", number=True, goes=6),
-    Column("RSS", number=True, goes=8),
-    Column("SANDBOX", number=True, goes=12),
-    Column("QUEUE", number=True, goes=5),
-    Column("SEQ", number=True, goes=10),
-    Column("HEAD", goes=11),
+    Column("IN/s", number=True, goes=3),
+    Column("OUT/s", number=True, goes=8),
+    Column("ERR/s", number=True, goes=2),
+    Column("P99 ms", number=True, goes=7),
+    Column("RSS", number=True, goes=9),
+    Column("SANDBOX", number=True, goes=13),
+    Column("QUEUE", number=True, goes=6),
+    Column("SEQ", number=True, goes=11),
+    Column("HEAD", goes=12),
     Column("NOTE", cut_to=24),
 )
 
@@ -54,10 +55,10 @@ def status(var: Path, names: tuple[str, ...], watch: bool, wide: bool, as_json: 
     """Show how the actors are, all or those named.
 
     RESTARTS are those that count against the restart intensity now / all of this supervisor's life. IN/s,
-    OUT/s and P99 are of the last ten seconds; P99 is from an event's arrival to its committed replies.
-    SANDBOX is how far its worker is locked in: 2 by seccomp and Landlock, 1 by seccomp, 0 not at all. SEQ and
-    HEAD are the newest transition of the actor's chain. A terminal that is too narrow for all columns has
-    the most important ones.
+    OUT/s, ERR/s (events that failed) and P99 are of the last ten seconds; P99 is from an event's arrival to
+    its committed replies. SANDBOX is how far its worker is locked in: 2 by seccomp and Landlock, 1 by
+    seccomp, 0 not at all. SEQ and HEAD are the newest transition of the actor's chain. A terminal that is too
+    narrow for all columns has the most important ones.
 
     \b
     Exit status: 0 everything that should be ready is, 3 something is not, 4 unknown name or no supervisor.
@@ -130,6 +131,7 @@ def _status_row(actor: dict[str, Any]) -> list[str]:
         f"{actor['connections']}/{actor['max_connections']}",
         f"{actor['received_per_s']:.0f}",
         f"{actor['sent_per_s']:.0f}",
+        f"{actor['errors_per_s']:.3g}",
         _or_dash(actor["p99_ms"]),
         size(actor["rss_bytes"]),
         _or_dash(actor["sandbox_level"]),

@@ -4,6 +4,7 @@ Configured once, by the command line; everybody else asks structlog for a logger
 logged.
 """
 
+import io
 import logging
 import os
 import sys
@@ -11,12 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.logs.rotation import RotatingFile
+from theater_supervisor.terminal import escape, escape_lines
 
 _Event = MutableMapping[str, Any]
 
@@ -94,19 +96,52 @@ def to_journald(logger: object, method: str, event: _Event) -> str:
     event = dict(event)
     event.pop("timestamp", None)
     priority = _PRIORITIES.get(str(event.get("level")), 6)
-    lines = str(_PLAIN(logger, method, event)).splitlines()
+    lines = str(_PLAIN(logger, method, _harmless(event))).splitlines()
     return "\n".join(f"<{priority}>{line}" for line in lines)
 
 
 def _to_terminal(logger: object, method: str, event: _Event) -> str:
     event = {**event, "timestamp": str(event.get("timestamp", ""))[11:23]}
-    return str(_CONSOLE(logger, method, event))
+    return str(_CONSOLE(logger, method, _harmless(event)))
 
 
+class _Shown:
+    """A value as it is to be shown: structlog asks for the `repr` of what is no text."""
+
+    def __init__(self, value: object) -> None:
+        plain = isinstance(value, str) and not set(value) & set(" \t\r\n='\"")
+        self._text = escape(value if plain and isinstance(value, str) else repr(value))
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _harmless(event: _Event) -> _Event:
+    """Escape what an event tells: peers and workers have a say in it."""
+    told = {key: value if key in _RENDERED else _Shown(value) for key, value in event.items()}
+    told["event"] = escape(str(event.get("event", "")))
+    for key in ("exception", "stack"):
+        if key in event:
+            told[key] = escape_lines(str(event[key]))
+    return told
+
+
+def _traceback(to: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Write a traceback, escaped, and without the variables that structlog's own forms show."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    to.write(escape_lines(written.getvalue()))
+
+
+_RENDERED: Final = frozenset({"timestamp", "level", "exc_info", "stack_info"})
 _CONSOLE: Final = structlog.dev.ConsoleRenderer(
-    colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ, pad_event_to=24
+    colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+    pad_event_to=24,
+    exception_formatter=_traceback,
 )
-_PLAIN: Final = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
+_PLAIN: Final = structlog.dev.ConsoleRenderer(
+    colors=False, pad_event_to=0, pad_level=False, exception_formatter=_traceback
+)
 
 
 def _configure(log_level: str, sinks: list[Any]) -> None:

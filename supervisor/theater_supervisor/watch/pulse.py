@@ -28,6 +28,7 @@ class Rates:
     sent_per_s: float = 0.0
     p50_s: float | None = None
     p99_s: float | None = None
+    errors_per_s: float = 0.0
 
 
 _AT_REST: Final = Rates()
@@ -40,6 +41,7 @@ class Sample(NamedTuple):
     received: int
     sent: int
     latency_counts: tuple[int, ...]
+    failed: int = 0
 
 
 def rates(before: Sample, now: Sample) -> Rates:
@@ -47,7 +49,7 @@ def rates(before: Sample, now: Sample) -> Rates:
     took_s = now.at_s - before.at_s
     if took_s <= 0:
         return _AT_REST
-    idle = (now.received, now.sent) == (before.received, before.sent)
+    idle = (now.received, now.sent, now.failed) == (before.received, before.sent, before.failed)
     if idle and now.latency_counts == before.latency_counts:  # as most of many actors are, every second
         return _AT_REST
     counts = [new - old for new, old in zip(now.latency_counts, before.latency_counts, strict=True)]
@@ -56,6 +58,7 @@ def rates(before: Sample, now: Sample) -> Rates:
         (now.sent - before.sent) / took_s,
         quantile_s(counts, 0.5),
         quantile_s(counts, 0.99),
+        (now.failed - before.failed) / took_s,
     )
 
 
@@ -96,4 +99,7 @@ class Pulse:
             counts = tuple(member.actor.latency.counts)
             if name not in self._samples:
                 self._samples[name] = deque(maxlen=_WINDOW_BEATS + 1)
-            self._samples[name].append(Sample(now_s, carried.messages_in, carried.messages_out, counts))
+            failed = member.actor.failures.count
+            self._samples[name].append(
+                Sample(now_s, carried.messages_in, carried.messages_out, counts, failed)
+            )

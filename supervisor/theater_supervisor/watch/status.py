@@ -24,6 +24,7 @@ from theater_supervisor.watch.pulse import Pulse
 
 _UNWANTED: Final = frozenset({"stopped", "ended"})
 _MEMORY_HOLDS_S: Final = 10.0
+_ERROR_SHOWN_S: Final = 300.0
 _NO_TRAFFIC: Final = Traffic()
 
 
@@ -32,8 +33,8 @@ class ActorStatus(NamedTuple):
 
     `uptime_s` is how long its worker has been ready. `restarts` counts what ended workers, operators aside,
     `restarts_in_period` what of it counts against the restart intensity. `sandbox_level` is what its latest
-    worker reached. `rss_bytes` of one without events is that of some seconds ago. `note` says what is
-    remarkable.
+    worker reached. `rss_bytes` of one without events is that of some seconds ago. `errors` are events
+    that failed, `last_error` is the last of them. `note` says what is remarkable.
     """
 
     name: str
@@ -59,6 +60,9 @@ class ActorStatus(NamedTuple):
     next_try_s: float | None
     log_lines_lost: int
     log_lines_suppressed: int
+    errors: int
+    errors_per_s: float
+    last_error: dict[str, Any] | None
     note: str
 
     @property
@@ -165,7 +169,10 @@ class Observer:
             next_try_s=lifecycle.next_try_s,
             log_lines_lost=member.log.lost_lines,
             log_lines_suppressed=member.log.suppressed_lines,
-            note=_note(member),
+            errors=actor.failures.count,
+            errors_per_s=round(rates.errors_per_s, 2),
+            last_error=actor.failures.last[-1].to_object() if actor.failures.last else None,
+            note=_note(member, rates.errors_per_s),
         )
 
     def _worker_bytes(self, actor: Actor) -> int | None:
@@ -204,7 +211,7 @@ def exit_object(record: ExitRecord) -> dict[str, Any]:
     }
 
 
-def _note(member: Member) -> str:
+def _note(member: Member, errors_per_s: float) -> str:
     lifecycle = member.actor.lifecycle
     last = str(lifecycle.exits[-1].exit) if lifecycle.exits else ""
     in_s = f"in {lifecycle.next_try_s:.1f} s" if lifecycle.next_try_s is not None else "under way"
@@ -222,7 +229,19 @@ def _note(member: Member) -> str:
         case "stopped":
             return "by the operator"
         case "starting" | "ready":
-            return ""
+            return _failing(member.actor, errors_per_s)
+
+
+def _failing(actor: Actor, errors_per_s: float) -> str:
+    """Say that events fail, and how the last one did; "" when none has for some minutes."""
+    if not actor.failures.last:
+        return ""
+    last = actor.failures.last[-1]
+    ago_s = max(0.0, time.time() - last.at_us / 1_000_000)
+    if ago_s > _ERROR_SHOWN_S and not errors_per_s:
+        return ""
+    rate = f"{errors_per_s:.3g} errors/s" if errors_per_s else f"error {ago_s:.0f} s ago"
+    return f"{rate}: {last.outcome} on {last.where}: {last.reason}"
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -141,7 +141,7 @@ def test_who_is_held_for_the_sandbox_waits_for_the_operator() -> None:
     """Nothing probes it, and so the explanation says."""
     end = {"at_us": 0, "incarnation": 1, "pid": 8, "class": "sandbox_violated", "how": "killed by SIGSYS"}
     end |= {"lived_s": 1.0, "ready_s": 0.5, "in_hand": "", "lines": [], "then": "held"}
-    actor = {"name": "chat", "state": "held", "note": "", "exits": [end], "next_try_s": None}
+    actor = {"name": "chat", "state": "held", "note": "", "exits": [end], "failures": [], "next_try_s": None}
     expected = "  now: clients are refused, and nothing is tried; `theaterctl reset chat` starts it afresh"
     assert explanation(actor)[-1] == expected
 
@@ -161,6 +161,16 @@ def test_an_explanation_tells_the_past_and_what_comes(state: str) -> None:
         "lines": ["last words"],
         "then": "restart at once",
     }
+    failure = {
+        "at_us": 1_700_000_001_000_000,
+        "incarnation": 3,
+        "kind": "text",
+        "connection": 7,
+        "seq": 17,
+        "outcome": "err",
+        "reason": "ValueError: no such room",
+        "error": "1a2b3c4d",
+    }
     actor = {
         "name": "chat",
         "state": state,
@@ -169,6 +179,9 @@ def test_an_explanation_tells_the_past_and_what_comes(state: str) -> None:
         "uptime_s": 2.0,
         "next_try_s": 3.0,
         "exits": [end],
+        "failures": [failure],
+        "errors": 12,
+        "errors_per_s": 1.5,
     }
     assert explanation(actor)[1:] == [
         "  2023-11-14 22:13:20 UTC  worker chat/3, pid 812: killed by SIGKILL",
@@ -177,5 +190,8 @@ def test_an_explanation_tells_the_past_and_what_comes(state: str) -> None:
         "    its last lines:",
         "      last words",
         "    then: restart at once",
+        "  12 events failed, 1.5 a second now; the last ones:",
+        "    2023-11-14 22:13:21 UTC  text of connection 7, seq 17: err: ValueError: no such room; "
+        "the client was shown [1a2b3c4d]",
         f"  now: {NEXT[state]}",
     ]

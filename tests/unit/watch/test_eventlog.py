@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-from theater_supervisor.watch.eventlog import LogOptions, goes_to_journald, log_to_file, to_journald
+from theater_supervisor.watch import eventlog
+from theater_supervisor.watch.eventlog import (
+    LogOptions,
+    goes_to_journald,
+    log_to_file,
+    log_to_terminal,
+    to_journald,
+)
 
 OPTIONS = LogOptions(file_mib=1, files=3, total_mib=16)
 
@@ -79,3 +86,26 @@ def test_every_line_to_journald_has_its_priority() -> None:
     assert all(line.startswith("<3>") for line in lines)
     assert len(lines) == 3
     assert "2026" not in lines[0]
+
+
+@pytest.mark.parametrize("journald", [False, True], ids=["terminal", "journald"])
+def test_what_others_wrote_is_escaped_on_stderr(
+    journald: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values, lists, names of events and the words of exceptions; none of the variables beside them."""
+    monkeypatch.setattr(eventlog, "goes_to_journald", lambda *_: journald)
+    log_to_terminal("info")
+    log = structlog.get_logger()
+    log.info("told\x1b[2J", agent="a\u202eb", words="two\x9b words", names=["\u200bx\ufe0f", {"\x1b": 1}])
+    try:
+        secret = "a-variable-that-nobody-shall-see"  # noqa: F841
+        raise ValueError("bad\x1b[31m\u202e\rfirst\nsecond")
+    except ValueError:
+        log.exception("actor_broken")
+    shown = capsys.readouterr().err
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "agent=a\\u202eb" in shown
+    assert "words='two\\x9b words'" in shown
+    assert "names=['\\u200bx\\ufe0f', {'\\x1b': 1}]" in shown
+    assert "ValueError: bad\\x1b[31m\\u202e" in shown
+    assert "a-variable" not in shown.replace('secret = "a-variable-that-nobody-shall-see"', "")

@@ -37,9 +37,9 @@ def test_quantiles() -> None:
 
 def test_rates_are_differences_over_time() -> None:
     """Only what happened between the samples counts; without time between them there are no rates."""
-    before = Sample(10.0, 100, 50, counts(4.0))
-    now = Sample(20.0, 200, 250, counts(4.0, 0.001, 0.001))
+    before = Sample(10.0, 100, 50, counts(4.0), 3)
+    now = Sample(20.0, 200, 250, counts(4.0, 0.001, 0.001), 18)
     seen = rates(before, now)
-    assert (seen.received_per_s, seen.sent_per_s) == (10.0, 20.0)
+    assert (seen.received_per_s, seen.sent_per_s, seen.errors_per_s) == (10.0, 20.0, 1.5)
     assert seen.p99_s == pytest.approx(0.00099, rel=0.01)
     assert rates(now, now) == Rates()

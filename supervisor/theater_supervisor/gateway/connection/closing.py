@@ -3,9 +3,10 @@
 Reasons are short and neutral; the error id in brackets is the same in the log line, which says more.
 """
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from theater_supervisor.exchange import new_error_id
 
 _WITHOUT_ERROR: Final = frozenset({1000, 1001, 1005, 1006})
 _REASONS: Final = {
@@ -15,11 +16,6 @@ _REASONS: Final = {
     1011: "internal error",
     1013: "replies are not being read",
 }
-
-
-def new_error_id() -> str:
-    """Return an id that ties what a client saw to a line of the log."""
-    return secrets.token_hex(4)
 
 
 def reason_for(code: int) -> str:

@@ -16,7 +16,7 @@ import trio
 
 from theater_protocol.messages import Reply
 from theater_supervisor.clock import WALL
-from theater_supervisor.exchange import Service
+from theater_supervisor.exchange import Service, new_error_id
 from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
 from theater_supervisor.gateway.connection.goodbye import Goodbye
@@ -125,9 +125,9 @@ class Connection:
         """Send the replies of committed results (exchange.Client.send)."""
         self._sender.send(results)
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str, error: str = "") -> None:
         """Close with `code` after what is queued (exchange.Client.end)."""
-        self._sender.close(Closing("server", code, reason))
+        self._sender.close(Closing("server", code, reason, error or new_error_id()))
 
     def hush(self) -> None:
         """Give the actor no more messages of the client, until `end`; control frames are answered still."""

@@ -14,7 +14,7 @@ from typing import Final
 
 import h11
 
-from theater_supervisor.gateway.connection.closing import new_error_id
+from theater_supervisor.exchange import new_error_id
 
 _WEBSOCKET_VERSION: Final = b"13"
 _NONCE_BYTES: Final = 16
