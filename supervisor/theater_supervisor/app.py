@@ -207,7 +207,7 @@ class Supervisor:
     async def _apply(self, changes: Changes, wanted: Mapping[str, Configured], ports: Ports) -> None:
         self.gateway.change(self._routes(wanted, ports), ports.listeners, ports.tls())
         self._places = ports.places
-        await self.gateway.dismiss(changes.removed, grace_s=CLOSE_S)
+        await self.gateway.dismiss(changes.removed, "the actor was removed", grace_s=CLOSE_S)
         await self.roster.remove(changes.removed, STOP_S)
         new = (*changes.added, *(name for name, keys in changes.changed.items() if "handlers" in keys))
         self._say_where({name: wanted[name] for name in new}, ports.places)

@@ -87,11 +87,14 @@ def test_actors_come_go_and_change(tmp_path: Path) -> None:
             write_manifest(tmp_path, "counter", "counter", "[limits]\nmemory_mib = 64")
             write_manifest(tmp_path, "newcomer", "echo")
             (tmp_path / "manifests" / "probe.toml").unlink()
-            expected = "+ newcomer\n- probe\n~ counter (limits)\n= echo\n"
+            told = "~ counter (limits)\n    limits.memory_mib: 256 → 64\n"
+            expected = f"+ newcomer\n- probe\n{told}= echo\n"
             assert await output(var, "reload", "--dry-run") == expected
             assert len((await objects(var, "status"))["actors"]) == 3
             assert await output(var, "reload") == expected
             assert await close_code(removed) == 1001
+            assert removed.closed is not None
+            assert removed.closed.reason == "the actor was removed"
             assert await ask(untouched, "here") == "here"
             assert await ask(changed, "b") == "2 b"
             await until_ready(var)
@@ -122,7 +125,7 @@ def test_a_new_component_takes_over_with_its_clients(tmp_path: Path) -> None:
         async with client(running.urls["served"]) as connection:
             assert await ask(connection, "a") == "1 a"
             component.write_bytes(build("echo").read_bytes())
-            assert await output(running.var, "reload") == "~ served (component)\n"
+            assert (await output(running.var, "reload")).startswith("~ served (component)\n    component: ")
             with trio.fail_after(PATIENCE_S):
                 while len(running.worker_pids("served")) < 2:
                     await trio.sleep(0.01)
@@ -198,7 +201,8 @@ def test_an_actor_that_cannot_be_opened_is_not_added(tmp_path: Path) -> None:
         assert [one["name"] for one in (await objects(var, "status"))["actors"]] == ["echo"]
         assert len(running.worker_pids("echo")) == 1
         journal.unlink()
-        assert await output(var, "reload") == "+ newcomer\n~ echo (limits)\n"
+        told = "~ echo (limits)\n    limits.memory_mib: 256 → 64\n"
+        assert await output(var, "reload") == f"+ newcomer\n{told}"
         async with client(await url_of(running, "newcomer")) as connection:
             assert await ask(connection, "hello") == "hello"
 
@@ -213,7 +217,11 @@ def test_a_handler_moves_without_its_clients_noticing(tmp_path: Path) -> None:
         async with client(old) as connection:
             assert await ask(connection, "a") == "a"
             write_manifest(tmp_path, "echo", "echo", path="/moved", max_connections=1)
-            assert await output(running.var, "reload") == "~ echo (handlers)\n"
+            assert await output(running.var, "reload") == (
+                "~ echo (handlers)\n"
+                '    handlers[0].config.path: "/" → "/moved"\n'
+                "    handlers[0].config.max_connections: 1024 → 1\n"
+            )
             new = await url_of(running, "echo")
             assert new == f"{old}moved"
             assert await ask(connection, "b") == "b"
@@ -260,7 +268,9 @@ def test_a_held_actor_starts_afresh_with_a_new_component(tmp_path: Path) -> None
                         await trio.sleep(0.02)
                 assert (await actor(running.var, "served", 3))["state"] == "held"
                 component.write_bytes(build("echo").read_bytes())
-                assert await output(running.var, "reload") == "~ served (component)\n= echo\n"
+                told = await output(running.var, "reload")
+                assert told.startswith("~ served (component)\n    component: ")
+                assert told.endswith("\n= echo\n")
                 await until_ready(running.var)
                 assert (await actor(running.var, "served"))["restarts_in_period"] == 0
 

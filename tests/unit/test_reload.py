@@ -53,3 +53,22 @@ def test_what_changed_is_named() -> None:
         "d": ("description",),
         "e": ("secrets",),
     }
+
+
+def test_every_value_is_told_before_and_after() -> None:
+    """By its key, down to the innermost; of secrets nothing but that they are others."""
+    before = configured("a", limits={"memory_mib": 64}, description="old words", secrets=b"one")
+    other_port = [
+        {"type": "websocket-server", "config": {"port": 8081, "allowed_origins": ["https://a.example"]}}
+    ]
+    after = configured("a", component=b"2", handlers=other_port, limits={"memory_mib": 32}, secrets=b"two")
+    changes = compare({"a": before, "b": before}, {"a": after, "b": before})
+    assert changes.changed["a"] == ("component", "description", "handlers", "limits", "secrets")
+    assert [(one.key, one.old, one.new) for one in changes.values["a"]] == [
+        ("component", b"1".ljust(32).hex(), b"2".ljust(32).hex()),
+        ("description", "old words", ""),
+        ("handlers[0].config.port", 8080, 8081),
+        ("handlers[0].config.allowed_origins", [], ["https://a.example"]),
+        ("limits.memory_mib", 64, 32),
+    ]
+    assert changes.values.keys() == {"a"}

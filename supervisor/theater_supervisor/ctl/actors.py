@@ -1,5 +1,6 @@
 """The commands of theaterctl that change something: start, stop, restart, reset, reload, crash and kick."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,9 +11,11 @@ from theater_supervisor.ctl.answers import finish
 from theater_supervisor.ctl.arguments import with_json
 from theater_supervisor.ctl.client import ANSWER_S, ask
 from theater_supervisor.ctl.completion import complete_connection, complete_served
+from theater_supervisor.ctl.tables import cut
 
 _WAIT_S: Final = 60.0
 _RELOAD_S: Final = 900.0
+_SHOWN_CHARS: Final = 80
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -76,9 +79,9 @@ def reload(var: Path, dry_run: bool, as_json: bool) -> None:
     """Read the manifests again and serve what they describe now.
 
     So are tokens, keys and certificates. Everything is built, compiled and checked first; with any problem
-    nothing changes (exit status 78). Actors that did not change are not touched. A changed one gets a new
-    worker if its component or its limits are others; its connections stay. The clients of one that is gone
-    are closed with 1001.
+    nothing changes (exit status 78). Actors that did not change are not touched. A changed one is told with
+    every value before and after; it gets a new worker if its component or its limits are others, and its
+    connections stay. The clients of one that is gone are closed with 1001 and told so.
     """
     reply = ask(var, "reload", answer_s=_RELOAD_S, dry_run=dry_run)
     finish(reply, as_json=as_json, show=lambda item: click.echo(_reload_text(item, dry_run)))
@@ -137,12 +140,18 @@ def _kicked_text(item: dict[str, Any]) -> str:
 def _reload_text(item: dict[str, Any], dry_run: bool) -> str:
     if "problem" in item:
         return str(item["problem"])
-    lines = [
-        *(f"+ {name}" for name in item["added"]),
-        *(f"- {name}" for name in item["removed"]),
-        *(f"~ {name} ({', '.join(keys)})" for name, keys in item["changed"].items()),
-        *(f"= {name}" for name in item["unchanged"]),
-    ]
-    if len(lines) == len(item["unchanged"]):
+    lines = [f"+ {name}" for name in item["added"]] + [f"- {name}" for name in item["removed"]]
+    for name, keys in item["changed"].items():
+        lines += _changed_lines(name, keys, item["values"])
+    lines += [f"= {name}" for name in item["unchanged"]]
+    if not (item["added"] or item["removed"] or item["changed"]):
         lines.append("nothing changes" if dry_run else "nothing changed")
     return "\n".join(lines)
+
+
+def _changed_lines(name: str, keys: list[str], values: dict[str, Any]) -> list[str]:
+    lines = [f"~ {name} ({', '.join(keys)})"]
+    for value in values.get(name, []):
+        old, new = (cut(json.dumps(value[side], ensure_ascii=False), _SHOWN_CHARS) for side in ("old", "new"))
+        lines.append(f"    {value['key']}: {old} → {new}")
+    return lines

@@ -159,11 +159,13 @@ class Gateway:
         for connection in self._connections:
             connection.hush()
 
-    async def dismiss(self, actors: Collection[str], code: int = 1001, grace_s: float = 5) -> None:
+    async def dismiss(
+        self, actors: Collection[str], reason: str, code: int = 1001, grace_s: float = 5
+    ) -> None:
         """Close these actors' connections with `code`; return when they are gone, or after `grace_s`."""
         leaving = {connection for connection in self._connections if connection.actor in actors}
         for connection in leaving:
-            connection.end(code, "going away")
+            connection.end(code, reason)
         with trio.move_on_after(grace_s):
             while leaving & self._connections:  # noqa: ASYNC110
                 await trio.sleep(_POLL_S)
