@@ -1,9 +1,15 @@
 """The two commands as they are typed: what they import, where --var stands, completion, where output goes."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,3 +241,57 @@ def test_json_is_ascii_and_the_same(running: Running) -> None:
     """What scripts read is for every encoding and every terminal, whatever is in it."""
     done = run(BIN / "theaterctl", "--var", running.var, "status", "--json", PYTHONIOENCODING="ascii")
     assert {actor["name"] for actor in json.loads(done.stdout)["actors"]} == {"counter", "echo"}
+
+
+def on_terminal(columns: int, *command: str | Path, **environment: str) -> str:
+    """Run a command on a terminal that wide; return what it shows, without colours."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        env={key: value for key, value in os.environ.items() if key != "COLUMNS"} | environment,
+    ) as process:
+        os.close(side)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody writes any more
+            while data := os.read(main, 65536):
+                shown += data
+        os.close(main)
+        assert process.wait(PATIENCE_S) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100, 160])
+def test_a_table_fits_its_terminal(running: Running, columns: int) -> None:
+    """No line is longer than the terminal is wide; --wide has all columns, as a pipe has."""
+
+    def shown(*command: str) -> list[str]:
+        told = on_terminal(columns, BIN / "theaterctl", "--var", running.var, *command, NO_COLOR="1")
+        return told.splitlines()
+
+    narrow, history = shown("status"), shown("chain", "show", "counter")
+    assert max(map(len, narrow + history)) <= columns
+    assert narrow[1].startswith("NAME")
+    assert history[0].split()[0] == "SEQ"
+    assert (narrow[-1].startswith("--wide shows also ")) == (columns < 160)
+    titles = run(BIN / "theaterctl", "status", THEATER_VAR=str(running.var)).stdout.splitlines()[1].split()
+    assert shown("status", "--wide")[1].split() == titles
+
+
+def test_the_supervisors_log_is_readable_on_a_terminal(running: Running) -> None:
+    """There it is told in words; in a pipe it is what it is in the file, and --json is JSON."""
+    command = (BIN / "theaterctl", "--var", running.var, "logs", "supervisor", "-n", "100")
+    shown = on_terminal(120, *command, NO_COLOR="1")
+    assert re.search(
+        r"^\S+Z  info      worker_ready  actor=echo  incarnation=1  pid=\d+", shown, re.MULTILINE
+    )
+    assert "{" not in shown
+    piped = run(*command).stdout.splitlines()
+    file = (running.var / "log" / "supervisor.log").read_text().splitlines()
+    assert piped == file[-len(piped) :]
+    assert all(
+        json.loads(line)["log"] == "supervisor" for line in run(*command, "--json").stdout.splitlines()
+    )
