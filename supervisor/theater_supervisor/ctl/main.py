@@ -51,6 +51,8 @@ _COMMANDS: Final = {
     "kick": _Listed("actors", "Close a connection."),
     "dead": _Listed("dead", "List, show, retry or drop events that workers died on."),
     "chain": _Listed("chain", "Verify, show, export and replay an actor's history."),
+    "backup": _Listed("backup", "Copy an actor's journal and components."),
+    "restore": _Listed("backup", "Put a backup back."),
     "doctor": _Listed("doctor", "Check that this machine has what a supervisor needs."),
 }
 
@@ -68,7 +70,9 @@ Exit status:
   4    no such actor, or no supervisor that answers
   65   chain: something wrong was found, or the journal is damaged
   66   chain: what is needed for it is not kept any more
+  73   backup, restore: there is something already where the copy is to go
   74   a file cannot be read, or the output not be written
+  75   restore: a supervisor runs on the directory
   78   reload: something is wrong with the manifests, and nothing was changed
   130  interrupted
   141  whoever read the output has gone
