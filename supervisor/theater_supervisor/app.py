@@ -66,6 +66,7 @@ class Supervisor:
         announce: Callable[[str], None] | None = None,
     ) -> None:
         self.phase: Phase = "preparing"
+        self.locked = trio.Event()
         self.serving = trio.Event()
         self.progress = Progress()
         self._directory = directory
@@ -80,12 +81,13 @@ class Supervisor:
         self._failure: SupervisorError | None = None
 
     async def run(self, manifests: Sequence[Manifest]) -> None:
-        """Serve until `stop`; `serving` is set when clients can connect.
+        """Serve until `stop`; `locked` is set with the lock of the var directory, `serving` with the ports.
 
         Raises SupervisorError when something has to be mended before the supervisor can run, and
         CriticalActorHeld after it has stopped because of one.
         """
         with acquire(self._surroundings.var), self._preparing, busy_polling():
+            self.locked.set()
             ports = await preflight(manifests)
             async with aclosing(ports), forking():
                 compiled = await self._prepare(manifests)

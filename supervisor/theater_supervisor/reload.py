@@ -75,7 +75,7 @@ def _differences(before: Configured, after: Configured) -> tuple[str, ...]:
 def _values(before: Configured, after: Configured) -> Iterator[Value]:
     old, new = before.compiled.component_sha256.hex(), after.compiled.component_sha256.hex()
     if old != new:
-        yield Value("component", old, new)
+        yield Value("component", old, new or "to be built")
     yield from _unlike("", before.manifest.model_dump(mode="json"), after.manifest.model_dump(mode="json"))
 
 

@@ -29,6 +29,7 @@ NOT_READY: Final = 3
 _EX_USAGE: Final = 2
 _EX_SOFTWARE: Final = 70
 _EX_IOERR: Final = 74
+_EX_TEMPFAIL: Final = 75
 _CLOSE_KICKED: Final = 1008
 _POLL_S: Final = 0.02
 
@@ -95,7 +96,7 @@ _Command = Callable[[object], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands, carried out on a supervisor that serves."""
+    """The commands, carried out on a supervisor; before it serves it can only be asked how it is."""
 
     supervisor: Supervisor
     observer: Observer
@@ -106,6 +107,9 @@ class Commands:
         known = self._table()
         if command not in known:
             return Answer(status=_EX_USAGE, message=f"no such command: {command!r:.40}")
+        if command != "status" and not self.supervisor.serving.is_set():
+            hint = "`theaterctl status` says how far it is"
+            return Answer(status=_EX_TEMPFAIL, message=f"the supervisor is {self.supervisor.phase}: {hint}")
         try:
             return await known[command](arguments)
         except ValidationError as error:
@@ -159,8 +163,10 @@ class Commands:
     # Looking.
 
     async def _status(self, given: Names) -> Answer:
-        wanted = set(self._choose(given))
         seen = to_object(self.observer.status())
+        if not self.supervisor.serving.is_set():
+            return Answer([seen], NOT_READY)
+        wanted = set(self._choose(given))
         seen["actors"] = [actor for actor in seen["actors"] if actor["name"] in wanted]
         ready = all(actor["ready"] or not actor["wanted"] for actor in seen["actors"])
         return Answer([seen], 0 if ready else NOT_READY)

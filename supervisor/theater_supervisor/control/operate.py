@@ -118,10 +118,11 @@ class _Process:
     # Whoever wants to know.
 
     async def attend(self) -> None:
-        """Answer on the control socket, and tell of every change."""
-        await self._supervisor.serving.wait()
+        """Answer on the control socket from early on; tell of every change once there is something to see."""
+        await self._supervisor.locked.wait()
         async with open_control(self._var, self._commands.answer) as control, trio.open_nursery() as nursery:
             nursery.start_soon(control.serve)
+            await self._supervisor.serving.wait()
             nursery.start_soon(self._pulse.run, self._tell)
             self._tell()
             self._notifier.send(notify.ready(_headline(self._observer.status())))

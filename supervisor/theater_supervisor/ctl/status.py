@@ -43,6 +43,13 @@ _STATUS: Final = (
     Column("HEAD", goes=12),
     Column("NOTE", cut_to=24),
 )
+_PREPARING: Final = (
+    Column("FOR"),
+    Column("COMPONENT", cut_to=16),
+    Column("IS"),
+    Column("SINCE", number=True),
+    Column("AT MOST", number=True, goes=1),
+)
 
 
 @click.command()
@@ -60,6 +67,9 @@ def status(var: Path, names: tuple[str, ...], watch: bool, wide: bool, as_json: 
     seccomp, 0 not at all. SEQ and HEAD are the newest transition of the actor's chain. A terminal that is too
     narrow for all columns has the most important ones.
 
+    Before anything is served, and during a reload, it says what is being done for each component: building,
+    compiling, waiting for its turn.
+
     \b
     Exit status: 0 everything that should be ready is, 3 something is not, 4 unknown name or no supervisor.
     """
@@ -75,7 +85,11 @@ def status_lines(seen: dict[str, Any], room: int | None) -> list[str]:
     """Show a supervisor's status, in lines no longer than `room` where there is one."""
     headline = _headline(seen)
     lines = [headline if room is None else cut(headline, room)]
-    return lines + lines_of(_STATUS, [_status_row(actor) for actor in seen["actors"]], room)
+    if seen["preparing"]:
+        lines += lines_of(_PREPARING, _preparing_rows(seen["preparing"]), room)
+    if seen["actors"]:
+        lines += lines_of(_STATUS, [_status_row(actor) for actor in seen["actors"]], room)
+    return lines
 
 
 def _print(seen: dict[str, Any], wide: bool, as_json: bool) -> None:
@@ -115,10 +129,26 @@ def _watch_screen(var: Path, names: tuple[str, ...], wide: bool) -> None:
 
 def _headline(seen: dict[str, Any]) -> str:
     up_s = (seen["at_us"] - seen["started_at_us"]) / _US_PER_S
+    steps = seen["preparing"]
+    done = sum(step["stage"] == "done" for step in steps)
+    far = f" ({done} of {len(steps)} components are done)" if steps else ""
     return escape(
-        f"theater-supervise {seen['version']} is {seen['phase']}, pid {seen['pid']}, up {duration(up_s)}, "
-        f"RSS {size(seen['rss_bytes'])}, loop lag {seen['loop_lag_ms']:.1f} ms"
+        f"theater-supervise {seen['version']} is {seen['phase']}{far}, pid {seen['pid']}, "
+        f"up {duration(up_s)}, RSS {size(seen['rss_bytes'])}, loop lag {seen['loop_lag_ms']:.1f} ms"
     )
+
+
+def _preparing_rows(steps: list[dict[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            ", ".join(step["actors"]),
+            Path(step["component"]).name,
+            step["stage"],
+            duration(step["elapsed_s"]),
+            duration(step["at_most_s"]),
+        ]
+        for step in steps
+    ]
 
 
 def _status_row(actor: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ Taken here, shown elsewhere: by theaterctl, in var/run/status.json, as metrics. 
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from theater_supervisor import __version__
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.lifecycle import ActorState
 from theater_supervisor.app import Supervisor
+from theater_supervisor.components.progress import Step
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.member import Member
 from theater_supervisor.process.containment import resident_bytes
@@ -78,7 +79,11 @@ class ActorStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatus:
-    """A supervisor and its actors at one moment; times are Unix µs, `tasks` are those of its event loop."""
+    """A supervisor and its actors at one moment; times are Unix µs, `tasks` are those of its event loop.
+
+    `preparing` says of each component that a start or a reload waits for how far it is. There are no actors
+    before anything is served.
+    """
 
     version: str
     pid: int
@@ -88,6 +93,7 @@ class SupervisorStatus:
     loop_lag_ms: float
     tasks: int
     rss_bytes: int | None
+    preparing: tuple[dict[str, Any], ...]
     actors: tuple[ActorStatus, ...]
 
     @property
@@ -116,8 +122,6 @@ class Observer:
 
     def status(self) -> SupervisorStatus:
         """Return what is to be seen now."""
-        traffic = self._supervisor.gateway.traffic()
-        counts = self._count_connections()
         return SupervisorStatus(
             version=__version__,
             pid=os.getpid(),
@@ -127,10 +131,16 @@ class Observer:
             loop_lag_ms=round(self._pulse.lag_s * 1000, 3),
             tasks=trio.lowlevel.current_statistics().tasks_living,
             rss_bytes=resident_bytes(os.getpid()),
-            actors=tuple(
-                self._actor(member, traffic.get(name, _NO_TRAFFIC), counts.get(name, 0))
-                for name, member in sorted(self._supervisor.roster.members.items())
-            ),
+            preparing=tuple(_step_object(step) for step in self._supervisor.progress.steps()),
+            actors=self._actors() if self._supervisor.serving.is_set() else (),
+        )
+
+    def _actors(self) -> tuple[ActorStatus, ...]:
+        traffic = self._supervisor.gateway.traffic()
+        counts = self._count_connections()
+        return tuple(
+            self._actor(member, traffic.get(name, _NO_TRAFFIC), counts.get(name, 0))
+            for name, member in sorted(self._supervisor.roster.members.items())
         )
 
     def _count_connections(self) -> Mapping[str, int]:
@@ -193,6 +203,10 @@ def to_object(status: SupervisorStatus) -> dict[str, Any]:
     actors = [actor._asdict() | {"ready": actor.ready, "wanted": actor.wanted} for actor in status.actors]
     # dataclasses.asdict would copy every actor's values first.
     return {field.name: getattr(status, field.name) for field in fields(status)} | {"actors": actors}
+
+
+def _step_object(step: Step) -> dict[str, Any]:
+    return asdict(step) | {"component": str(step.component), "elapsed_s": round(step.elapsed_s, 1)}
 
 
 def exit_object(record: ExitRecord) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def test_the_status_never_wraps(room: int) -> None:
         "started_at_us": 0,
         "rss_bytes": 1 << 31,
         "loop_lag_ms": 1234.5,
+        "preparing": [],
         "actors": [actor],
     }
     _, head, row, *_ = status_lines(seen, room)
