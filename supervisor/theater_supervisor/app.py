@@ -136,6 +136,7 @@ class Supervisor:
         except SupervisorError as error:
             self._failure = error  # raised by `run`, not in the group that the nursery would make of it
         else:
+            self.roster.warn_of_orphans()
             await self._serve(ports)
 
     async def _serve(self, ports: Ports) -> None:
@@ -189,6 +190,7 @@ class Supervisor:
             raise
         await self.roster.change(changed)
         await self._apply(changes, wanted, ports)
+        self.roster.warn_of_orphans()
         return changes
 
     async def _check(self, *, build: bool) -> tuple[dict[str, Configured], Ports]:

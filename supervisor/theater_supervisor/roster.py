@@ -7,6 +7,7 @@ them is the gateway's affair.
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+import structlog
 import trio
 
 from theater_supervisor.actor.actor import Actor
@@ -15,6 +16,8 @@ from theater_supervisor.member import Member, Surroundings, open_member
 from theater_supervisor.reload import Configured
 
 _POLL_S: Final = 0.01
+
+_log = structlog.get_logger()
 
 
 class Roster:
@@ -52,6 +55,23 @@ class Roster:
             raise
         self.members |= opened
         begin.set()
+
+    def warn_of_orphans(self) -> None:
+        """Warn of data that no actor has any more, beside actors that begin with none: one may be renamed."""
+        fresh = sorted(name for name, member in self.members.items() if member.journal.head.seq == 0)
+        orphans = sorted(
+            path.parent.name
+            for path in (self._surroundings.var / "data").glob("[a-z0-9]*/journal.db")
+            if path.parent.name not in self.members
+        )
+        if fresh and orphans:
+            _log.warning(
+                "data_without_actor",
+                kept=orphans,
+                new=fresh,
+                advice="after a renaming: stop, `theaterctl chain state OLD >FILE`, `theaterctl state set "
+                "NEW FILE`; what is not needed any more: `theaterctl purge OLD`",
+            )
 
     async def keep(self, changed: Mapping[str, Configured]) -> None:
         """Keep what these actors need to be changed. Raises VarUnusable."""

@@ -53,6 +53,8 @@ _COMMANDS: Final = {
     "chain": _Listed("chain", "Verify, show, export and replay an actor's history."),
     "backup": _Listed("backup", "Copy an actor's journal and components."),
     "restore": _Listed("backup", "Put a backup back."),
+    "state": _Listed("data", "Set an actor's state."),
+    "purge": _Listed("data", "Remove an actor's data for good."),
     "doctor": _Listed("doctor", "Check that this machine has what a supervisor needs."),
 }
 
@@ -72,7 +74,7 @@ Exit status:
   66   chain: what is needed for it is not kept any more
   73   backup, restore: there is something already where the copy is to go
   74   a file cannot be read, or the output not be written
-  75   restore: a supervisor runs on the directory
+  75   restore, state set, purge: a supervisor runs on the directory
   78   reload: something is wrong with the manifests, and nothing was changed
   130  interrupted
   141  whoever read the output has gone
