@@ -2,7 +2,8 @@
 
 Waking a process that sleeps takes 40 to 150 µs on a virtual machine, and a worker answers in not much more.
 So the event loop looks a little before it sleeps, while one worker gets one event at a time and such waits
-were short. What it waits for is trio's matter: whatever that is ends a look.
+were short, and for as long as they lately took. Whether looking pays off at all is measured: beside busy
+neighbours it does not. What it waits for is trio's matter: whatever that is ends a look.
 """
 
 import os
@@ -15,9 +16,17 @@ from typing import Final
 
 import trio
 
-# A worker's turn and its wake-up. One message alone is 7 to 19 % faster with it and takes 10 to 20 % more CPU
-# time; a message now and then takes no more. With half of it hardly anything is found.
+from theater_supervisor.awake import Trial
+
+# A worker's turn and its wake-up, at first. One message alone is 7 to 19 % faster with it and takes 10 to
+# 20 % more CPU time; a message now and then takes no more.
 LOOK_S: Final = 0.0003
+# The longest that is worth it: waking up is a small part of a longer wait.
+LONGEST_LOOK_S: Final = 0.0015
+_SHORTEST_LOOK_S: Final = 0.0001
+# It looks a little longer than nearly all of these waits take: a longer one counts more than a shorter one.
+_MARGIN: Final = 1.25
+_RISE, _FALL = 0.25, 0.02
 # So many events in a row, each alone and for one worker. Under load all processors have better things to do.
 LONE_EVENTS: Final = 16
 _HISTORY_BITS: Final = 4
@@ -46,8 +55,22 @@ class WaitPredictor:
         self._history = (self._history << 1 | was_short) % (1 << _HISTORY_BITS)
 
 
+class LookLength:
+    """How long to look: for a little longer than nearly all of the waits that a look could have covered."""
+
+    def __init__(self) -> None:
+        self.seconds = LOOK_S
+
+    def learn(self, took_s: float) -> None:
+        """Take note of a wait, whether it was looked for or slept through."""
+        if took_s < LONGEST_LOOK_S:
+            off_s = took_s * _MARGIN - self.seconds
+            seconds = self.seconds + off_s * (_RISE if off_s > 0 else _FALL)
+            self.seconds = min(max(seconds, _SHORTEST_LOOK_S), LONGEST_LOOK_S)
+
+
 class BusyPoll(trio.abc.Instrument):
-    """Looks for up to LOOK_S before trio's loop sleeps, if that is worth while.
+    """Looks for a while before trio's loop sleeps, if that is worth while.
 
     `is_ready` says, at once, whether the loop would wake up; `now_s` is a clock.
     """
@@ -58,29 +81,42 @@ class BusyPoll(trio.abc.Instrument):
         self._is_ready = is_ready
         self._now_s = now_s
         self._predictor = WaitPredictor()
+        self._look = LookLength()
+        self._trial = Trial()
+        self._given_s = 0.0
         self._worker: object = None
         self._lone_events = 0
         self._began_s = 0.0
 
     def note(self, worker: object, *, alone: bool) -> None:
         """Take note that a worker was given something, `alone` when that is one event and all it has."""
-        self._lone_events = self._lone_events + 1 if alone and worker is self._worker else 0
-        self._worker = worker
+        if alone and worker is self._worker:
+            now_s = self._now_s()
+            if self._lone_events > LONE_EVENTS:
+                # From event to event: what a look costs may show only after it.
+                self._trial.learn(now_s - self._given_s)
+            self._given_s = now_s
+            self._lone_events += 1
+        else:
+            self._lone_events = 0
+            self._worker = worker
 
     def before_io_wait(self, timeout: float) -> None:
         """Look, when nothing else can be done."""
         if timeout <= 0 or self._lone_events < LONE_EVENTS:
             return
         self._began_s = self._now_s()
-        if self._predictor.is_short():
-            until_s = self._began_s + min(LOOK_S, timeout)
+        if self._trial.is_awake and self._predictor.is_short():
+            until_s = self._began_s + min(self._look.seconds, timeout)
             while not self._is_ready() and self._now_s() < until_s:
                 pass
 
     def after_io_wait(self, timeout: float) -> None:
         """Learn from it."""
         if timeout > 0 and self._lone_events >= LONE_EVENTS:
-            self._predictor.learn(was_short=self._now_s() - self._began_s < LOOK_S)
+            took_s = self._now_s() - self._began_s
+            self._predictor.learn(was_short=took_s < self._look.seconds)
+            self._look.learn(took_s)
 
 
 _busy_poll: Final = trio.lowlevel.RunVar[BusyPoll | None]("busy_poll", None)

@@ -155,12 +155,16 @@ class Database:
     def finish(self, after: Contents, *, awake: bool = False) -> None:
         """Write what was staged, sync it, `awake` or not, and acknowledge it. Raises JournalFailed."""
         self.write()
+        self.sync(awake=awake)
+        self.acknowledge(after)
+
+    def sync(self, *, awake: bool = False) -> None:
+        """Sync what was written, `awake` or not, if `durability` says so. Raises JournalFailed."""
         if self._syncs_commits:
             try:
                 self.log.sync(awake=awake)
             except OSError as exc:
                 raise self.sync_failed(exc) from exc
-        self.acknowledge(after)
 
     def can_sync_meanwhile(self) -> bool:
         """Say whether `log.sync_meanwhile` is to come, and can, between `write` and `acknowledge`."""

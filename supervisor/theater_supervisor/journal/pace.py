@@ -16,13 +16,15 @@ QUICK_S: Final = 0.001
 _SHARE: Final = 0.5
 _BURST_S: Final = 0.02
 _WEIGHT: Final = 0.25
+_MOST_S: Final = 2 * QUICK_S
 
 
 class Pace:
     """Lets small commits run on the event loop, for at most half of its time, while the disk is quick.
 
     `used` is told what every commit took, wherever it ran: a disk that becomes slow is left to threads until
-    commits there are quick again.
+    commits there are quick again. A single one that took long says little: neighbours may have taken the
+    processor.
     """
 
     def __init__(self) -> None:
@@ -41,4 +43,4 @@ class Pace:
         if on_loop:
             self._budget_s -= took_s
         if entries <= QUICK_ENTRIES:
-            self._usual_s += (took_s - self._usual_s) * _WEIGHT
+            self._usual_s += (min(took_s, _MOST_S) - self._usual_s) * _WEIGHT

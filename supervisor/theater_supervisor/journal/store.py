@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import trio
 
 from theater_protocol.messages import Changed, Unchanged
+from theater_supervisor.awake import Trial
 from theater_supervisor.clock import WALL
 from theater_supervisor.journal.bodies import BodyFiles
 from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
@@ -38,11 +39,20 @@ __all__ = [
 _CLOSE_S: Final = 10.0
 # Who comes alone has nothing else to be done meanwhile, and waits 50 µs longer when the kernel is asked.
 _LONE_ENTRIES: Final = 2
-# Who commits again so soon serves a client that waits for each answer: it gets it an eighth sooner when the
-# processor stays awake for as long as the disk works, 120 to 150 µs. For others that would be a waste.
-_BRISK_S: Final = 0.002
+# Who commits again so soon, or before so many commits could have been made, serves a client that waits for
+# each answer: it gets it an eighth sooner when the processor stays awake for as long as the disk works. For
+# others that would be a waste.
+_BRISK_S, _MOST_BRISK_S = 0.002, 0.02
+_BRISK_COMMITS: Final = 10
 
 _T = TypeVar("_T")
+
+
+class _Took(NamedTuple):
+    """How long the two parts of a commit took."""
+
+    write_s: float
+    sync_s: float
 
 
 class Journal:
@@ -54,11 +64,14 @@ class Journal:
     """
 
     _pace: ClassVar = Pace()
+    _sync_pace: ClassVar = Pace()
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._limiter = trio.CapacityLimiter(1)
         self._ended_s = -math.inf
+        self._brisk_s = _BRISK_S
+        self._trial = Trial()
 
     @classmethod
     async def open(
@@ -154,18 +167,24 @@ class Journal:
             await self._run(partial(self._database.commit, entries, state))
             return
         on_loop = self._pace.allows(len(entries), begun_s)
-        lone = len(entries) <= _LONE_ENTRIES
-        if on_loop and (lone or not self._database.can_sync_meanwhile()):
-            awake = lone and begun_s - self._ended_s < _BRISK_S
-            took_s = _timed(partial(self._database.finish, after, awake=awake))
+        meanwhile = self._database.can_sync_meanwhile()
+        lone = len(entries) <= _LONE_ENTRIES and (not meanwhile or self._sync_pace.allows(1, begun_s))
+        here = on_loop and (lone or not meanwhile)
+        if here:
+            took = self._finish_here(after, brisk=lone and begun_s - self._ended_s < self._brisk_s)
         else:
             with trio.CancelScope(shield=True):  # what is staged has begun
                 if on_loop:
-                    took_s = await self._finish_meanwhile(after)
+                    took = await self._finish_meanwhile(after)
                 else:
-                    took_s = await self._run(partial(_timed, partial(self._database.finish, after)))
+                    took = await self._run(partial(self._finish, after))
         self._ended_s = time.monotonic()
-        self._pace.used(len(entries), took_s, on_loop=on_loop)
+        # A sync that need not hold the loop up is no reason for a thread.
+        self._pace.used(
+            len(entries), took.write_s if meanwhile else took.write_s + took.sync_s, on_loop=on_loop
+        )
+        if meanwhile:
+            self._sync_pace.used(1, took.sync_s, on_loop=here)
 
     async def recover(self) -> None:
         """Reopen after a JournalFailed and read again what is committed; then the properties hold again.
@@ -190,27 +209,42 @@ class Journal:
     def _contents(self) -> Contents:
         return self._database.contents
 
-    async def _finish_meanwhile(self, after: Contents) -> float:
-        """Finish a commit while other tasks run; return how long it held them up."""
+    def _finish_here(self, after: Contents, *, brisk: bool) -> _Took:
+        """Finish a commit while the loop waits; awake if that is quicker, for who is `brisk`."""
+        took = self._finish(after, awake=brisk and self._trial.is_awake)
+        took_s = took.write_s + took.sync_s
+        if brisk:
+            self._trial.learn(took_s)
+        self._brisk_s = min(max(_BRISK_S, _BRISK_COMMITS * took_s), _MOST_BRISK_S)
+        return took
+
+    def _finish(self, after: Contents, *, awake: bool = False) -> _Took:
+        begun_s = time.monotonic()
+        self._database.write()
+        written_s = time.monotonic()
+        self._database.sync(awake=awake)
+        ended_s = time.monotonic()
+        self._database.acknowledge(after)
+        return _Took(written_s - begun_s, ended_s - written_s)
+
+    async def _finish_meanwhile(self, after: Contents) -> _Took:
+        """Finish a commit while other tasks run."""
         self._limiter.acquire_nowait()
+        begun_s = time.monotonic()
         try:
-            took_s = _timed(self._database.write)
+            self._database.write()
+            written_s = time.monotonic()
             await self._database.log.sync_meanwhile()
         except OSError as exc:
             raise self._database.sync_failed(exc) from exc
         finally:
             self._limiter.release()
+        ended_s = time.monotonic()
         self._database.acknowledge(after)
-        return took_s
+        return _Took(written_s - begun_s, ended_s - written_s)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    begun_s = time.monotonic()
-    work()
-    return time.monotonic() - begun_s
 
 
 def _payload_bytes(entries: Sequence[Entry], update: Changed | Unchanged) -> int:

@@ -9,6 +9,7 @@ import trio
 
 from theater_supervisor.actor.busy_poll import (
     LONE_EVENTS,
+    LONGEST_LOOK_S,
     LOOK_S,
     BusyPoll,
     WaitPredictor,
@@ -17,6 +18,7 @@ from theater_supervisor.actor.busy_poll import (
 )
 
 STEP_S = 1e-6
+WAKE_UP_S = 50e-6
 WORKER, OTHER = object(), object()
 
 
@@ -65,7 +67,9 @@ class Loop:
         begun_s, self.looks = self.now_s, 0
         self.due_s = begun_s + self.comes_s
         self.poll.before_io_wait(timeout_s)
-        self.now_s = max(self.now_s, min(self.due_s, begun_s + timeout_s))
+        ends_s = min(self.due_s, begun_s + timeout_s)
+        if self.now_s < ends_s:
+            self.now_s = ends_s + WAKE_UP_S
         self.poll.after_io_wait(timeout_s)
         return self.looks
 
@@ -112,6 +116,33 @@ def test_a_client_that_asks_now_and_then_costs_one_look_a_message() -> None:
         question = loop.wait()
     assert answer > 0
     assert question == 0
+
+
+def test_it_looks_for_as_long_as_what_comes_lately_took() -> None:
+    """On a slow machine a worker's turn takes longer than at first is looked for."""
+    loop, found = Loop(comes_s=2 * LOOK_S), 0
+    for _ in range(200):
+        loop.converse(1)
+        found += LOOK_S / STEP_S < loop.looks <= 2 * LOOK_S / STEP_S + 1
+    assert found > 100
+
+
+def test_what_takes_too_long_is_slept_through() -> None:
+    """There a wake-up is a small part, and a look would cost a processor."""
+    loop = Loop(comes_s=1.1 * LONGEST_LOOK_S)
+    loop.converse(200)
+    assert loop.looks == 0
+
+
+def test_beside_neighbours_that_take_the_processor_it_sleeps() -> None:
+    """Who has looked is set aside afterwards: messages take longer with looking, so it is left off."""
+    loop, looked = Loop(), 0
+    for number in range(2000):
+        loop.poll.note(WORKER, alone=True)
+        if loop.wait() and number >= 1000:
+            looked += 1
+        loop.now_s += 0.001 if loop.looks else 0
+    assert 0 < looked < 200
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class _Willing(Pace):
 @pytest.fixture(autouse=True)
 def _pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Journal, "_pace", _Willing())
+    monkeypatch.setattr(Journal, "_sync_pace", _Willing())
 
 
 class _Gated(LogFile):
@@ -86,6 +87,34 @@ async def _open(path: Path, log_file: Callable[[Path], LogFile], vfs: str | None
         vfs=vfs,
         log_file=log_file,
     )
+
+
+class _Unwilling(Pace):
+    """Allows nothing."""
+
+    def allows(self, entries: int, now_s: float) -> bool:
+        return False
+
+
+def test_a_single_event_whose_sync_takes_long_does_not_hold_the_loop_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel syncs meanwhile, and no thread has to be waited for."""
+    monkeypatch.setattr(Journal, "_sync_pace", _Unwilling())
+    log = _Gated(tmp_path / "journal.db")
+
+    async def work() -> None:
+        journal, batch = await _open(tmp_path / "journal.db", lambda _: log), Script(3).batch(Model(), size=1)
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(journal.commit, batch.entries, batch.update)
+                await log.begun.wait()
+                assert journal.head.seq == 0
+                log.may_end.set()
+        assert journal.head.seq == batch.after.seq
+        await journal.aclose()
+
+    trio.run(work)
 
 
 def test_a_commit_ends_with_its_sync_and_not_before(tmp_path: Path) -> None:
