@@ -6,7 +6,6 @@ nothing is asked of the supervisor.
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
 _GAP: Final = "  "
 _SHORTEST: Final = 1
+_USUAL_COLUMNS: Final = 80
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "ready": {"fg": "green"},
     "starting": {"fg": "yellow"},
@@ -72,7 +72,13 @@ def lines_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int
 
 def terminal_columns() -> int | None:
     """Return how many columns the terminal has that is written to, None when it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    # Not shutil's: that asks the stream which the interpreter began with, and this may be another.
+    return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_COLUMNS
 
 
 def is_coloured() -> bool:
