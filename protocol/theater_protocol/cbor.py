@@ -135,30 +135,32 @@ def decode(data: bytes) -> object:
     return item
 
 
-def check_item_count(data: memoryview, max_items: int) -> None:
-    """Check how many items there are in `data`, before they are decoded.
+def count_items(data: memoryview, max_items: int) -> int:
+    """Return how many items there are in `data`, before they are decoded: at most so many, if it is short.
 
     One byte can become an object of sixty. Counts heads, RFC 8949 section 3; what is malformed is left to the
-    decoder. Raises RemoteProtocolError.
+    decoder. Raises RemoteProtocolError for more than `max_items`.
     """
     if len(data) <= max_items:
-        return
+        return len(data)
     at = 0
-    for _ in range(max_items):
+    for count in range(max_items):
         if at >= len(data):
-            return
-        kind, argument = data[at] >> 5, data[at] & 31
+            return count
+        head = data[at]
+        argument = head & 31
         at += 1
         if argument > 27:
-            return
+            return count
         if argument >= 24:
             width = 1 << (argument - 24)
             argument = int.from_bytes(data[at : at + width], "big")
             at += width
-        if kind in (_BYTES, _TEXT):
+        if _BYTES << 5 <= head < _ARRAY << 5:  # bytes and text
             at += argument
     if at < len(data):
         raise RemoteProtocolError(f"more than {max_items} items")
+    return max_items
 
 
 def head_bytes(argument: int) -> int:

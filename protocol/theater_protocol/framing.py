@@ -3,11 +3,19 @@
 Sans-IO: bytes in, items out. What an item means is in items.py; reading and writing pipes is elsewhere.
 """
 
+from collections.abc import Iterator
+from typing import Final, Literal
+
 from theater_protocol import cbor
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 64 * 1024 * 1024
+# CBOR items to be counted, decoded or read at one go; as bytes of a short frame they are some fewer.
+ITEMS_PER_TURN: Final = 4096
+_BYTES_PER_ITEM: Final = 8
+
+Pause = Literal["pause"]
 
 
 def encode_frame(item: object) -> bytes:
@@ -67,10 +75,46 @@ class FrameDecoder:
         del buffer[:start]
         return items
 
-    def _decode(self, start: int, end: int) -> object:
+    def feed_in_turns(self, data: bytes) -> Iterator[tuple[object] | Pause]:
+        """Take `data` and return what `feed` does one by one, and "pause" where others should have a turn.
+
+        One frame of many items has its counting, its decoding and what is made of it in a turn each. Must be
+        gone through before the next call. Raises as `feed` does.
+        """
+        self._buffer += data
+        start = items = 0
+        while len(self._buffer) - start >= HEADER_BYTES:
+            end = start + HEADER_BYTES + self._body_bytes(start)
+            if end > len(self._buffer):
+                break
+            if items >= ITEMS_PER_TURN:
+                items = 0
+                yield "pause"
+            count = self._count(start + HEADER_BYTES, end)
+            items += count
+            if count > ITEMS_PER_TURN:
+                yield "pause"
+            item = self._decode(start + HEADER_BYTES, end, counted=True)
+            if count > ITEMS_PER_TURN:
+                yield "pause"
+            yield (item,)
+            if count > ITEMS_PER_TURN:
+                yield "pause"
+            start = end
+        del self._buffer[:start]
+
+    def _count(self, start: int, end: int) -> int:
+        """Return about how many items a frame has, checked if it may be too many."""
+        size = end - start
+        if self._max_items is None or size <= self._max_items:
+            return size // _BYTES_PER_ITEM
         with memoryview(self._buffer)[start:end] as body:
-            if self._max_items is not None:
-                cbor.check_item_count(body, self._max_items)
+            return cbor.count_items(body, self._max_items)
+
+    def _decode(self, start: int, end: int, *, counted: bool = False) -> object:
+        with memoryview(self._buffer)[start:end] as body:
+            if self._max_items is not None and not counted:
+                cbor.count_items(body, self._max_items)
             return cbor.decode(bytes(body))
 
     def _body_bytes(self, start: int) -> int:

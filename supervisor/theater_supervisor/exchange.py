@@ -5,7 +5,7 @@ once, except Service.room and Service.answered, which wait.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
 from theater_protocol.messages import Payload, Reply
@@ -26,6 +26,12 @@ class Client(Protocol):
 
         What comes in one call goes out in one write where it can. A `close` reply closes with 1000 after
         what came before it; replies after it are dropped, and so is everything once the connection is gone.
+        """
+
+    def send_in_parts(self, replies: Sequence[Reply]) -> Iterator[None]:
+        """Send the replies of one committed result, as `send` does, but some of them at each step.
+
+        For so many that the others should have their turns meanwhile.
         """
 
     def end(self, code: int, reason: str, error: str = "") -> None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +39,12 @@ class Remembering:
         """Keep the replies."""
         self.replies += (reply for replies in results for reply in replies)
         self._notify()
+
+    def send_in_parts(self, replies: Sequence[Reply]) -> Iterator[None]:
+        """Remember the replies, one at each step."""
+        for reply in replies:
+            self.send([reply])
+            yield
 
     def end(self, code: int, reason: str, error: str = "") -> None:
         """Keep the first code."""

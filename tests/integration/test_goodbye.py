@@ -22,6 +22,7 @@ from theater_supervisor.journal.reader import rows
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 HELLO, GOODBYE = frame(TEXT, b"hello"), frame(CLOSE, b"\x03\xe8")
+ACTORS = ("echo", "stuck", "many")
 WAYS = pytest.mark.parametrize("how", ["close", "half-close"])
 
 
@@ -31,11 +32,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("goodbye")
     write_manifest(directory, "echo", "echo", compression=True)
     write_manifest(directory, "stuck", "echo")
+    write_manifest(directory, "many", "probe", reply_limit={"count": 10_000})
     with supervisor_beside(directory) as running:
         yield running
-        until(running, "echo", queue=0)
-        until(running, "stuck", queue=0)
-    for actor in ("echo", "stuck"):
+        for actor in ACTORS:
+            until(running, actor, queue=0)
+    for actor in ACTORS:
         kinds: dict[int, list[str]] = {}
         for _, transition in rows(running.var / "data" / actor / "journal.db"):
             kinds.setdefault(transition.connection, []).append(transition.kind)
@@ -91,6 +93,23 @@ def test_the_reply_comes_before_our_close(running: Running, how: str) -> None:
             client = await connect(running, "echo")
             await say_and_leave(client, how)
             await expect_reply_and_close(client)
+
+    trio.run(main)
+
+
+@WAYS
+def test_all_of_many_replies_come_before_our_close(running: Running, how: str) -> None:
+    """They leave in turns, in which the peer's end is met: it waits for the last of them."""
+
+    async def main() -> None:
+        for _ in range(5):
+            client = await connect(running, "many")
+            await client.send(frame(TEXT, b"many 9000"))
+            await (client.eof() if how == "half-close" else client.send(GOODBYE))
+            with trio.fail_after(PATIENCE_S):
+                data = await client.rest()
+            assert data == b"\x81\x0bone of many" * 9000 + b"\x88\x02\x03\xe8"
+            await client.stream.aclose()
 
     trio.run(main)
 

@@ -133,9 +133,9 @@ def test_items_are_counted_as_they_are_decoded(item: object, most: int) -> None:
     if count(item) > most:
         # Fewer octets than items cannot be: only then is nothing counted.
         with pytest.raises(RemoteProtocolError, match=f"more than {most} items"):
-            cbor.check_item_count(memoryview(data), most)
+            cbor.count_items(memoryview(data), most)
     else:
-        cbor.check_item_count(memoryview(data), most)
+        cbor.count_items(memoryview(data), most)
 
 
 def count(item: object) -> int:

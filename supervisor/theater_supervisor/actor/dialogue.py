@@ -21,7 +21,7 @@ from theater_supervisor.actor.link import Link
 from theater_supervisor.actor.patience import Patience
 from theater_supervisor.actor.read_ahead import ReadAhead
 from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.actor.transition import check_bounds, committable
+from theater_supervisor.actor.transition import NOTHING_RECEIVED, check_bounds, committable
 from theater_supervisor.journal.store import JournalFailed
 from theater_supervisor.process.exit import (
     ExitClass,
@@ -160,19 +160,24 @@ class Dialogue:
     async def receive(self, link: Link, frames: list[FromWorker]) -> ExitClass | None:
         """Take results until the stream ends. Returns why the worker must go, None when it went by itself."""
         pending: list[Result] = []
+        received, limits = NOTHING_RECEIVED, self._start_frame.limits
         with self.patience.scope:
             try:
                 while True:
-                    pending += _results(frames)
-                    octets = check_bounds(pending, self._window.in_flight, self._start_frame.limits)
+                    results = _results(frames)
+                    pending += results
+                    received = check_bounds(results, self._window.in_flight, limits, received)
                     ahead = ReadAhead(link)
                     if count := committable(pending):
                         self.patience.until(math.inf)
-                        if octets > READ_AHEAD_BYTES:
+                        if received.octets > READ_AHEAD_BYTES:
                             await ahead.during(partial(self._commit, pending[:count]))
                         else:
                             await self._commit(pending[:count])
                         del pending[:count]
+                        received = NOTHING_RECEIVED
+                        if pending:
+                            received = check_bounds(pending, len(pending), limits)
                         self._answer_by_s = math.inf
                         self._expect_answer()
                     frames = await ahead.receive()

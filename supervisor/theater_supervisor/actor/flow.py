@@ -20,7 +20,7 @@ from theater_supervisor.actor.histogram import Histogram
 from theater_supervisor.actor.incarnation import Incarnation
 from theater_supervisor.actor.output_gate import OutputGate
 from theater_supervisor.actor.spec import ActorSpec
-from theater_supervisor.actor.transition import to_batch
+from theater_supervisor.actor.transition import is_long_to_hash, to_batch
 from theater_supervisor.clock import ActorClock
 from theater_supervisor.exchange import Client, MessageKind
 from theater_supervisor.journal.store import Entry, Head, Journal
@@ -124,7 +124,10 @@ class EventFlow:
 
     async def _commit(self, results: list[Result]) -> None:
         deliveries = self._window.claim(results)
-        batch = to_batch(deliveries, results, self._state_hash)
+        if is_long_to_hash(results):
+            batch = await trio.to_thread.run_sync(to_batch, deliveries, results, self._state_hash)
+        else:
+            batch = to_batch(deliveries, results, self._state_hash)
         boundary = (self._boundary,) if self._boundary is not None else ()
         began_s = trio.current_time()
         await self._journal.commit(boundary + batch.entries, batch.update)
@@ -132,10 +135,11 @@ class EventFlow:
         self._boundary = None
         self._state_hash = results[-1].state_hash
         # Where nothing waits behind them a client does, else the worker should not.
-        settles_first = len(self._window) > len(deliveries)
+        # A release that takes turns must be over before anybody is told that its events are settled.
+        settles_first = len(self._window) > len(deliveries) and not self._gate.takes_turns(batch)
         if settles_first:
             self._settle(len(deliveries))
-        self._gate.release(self._number, batch, self._journal.head.seq, self._now_us())
+        await self._gate.release(self._number, batch, self._journal.head.seq, self._now_us())
         if not settles_first:
             self._settle(len(deliveries))
         self._let_go_on(deliveries)

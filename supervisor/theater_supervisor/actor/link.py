@@ -8,6 +8,7 @@ of a message's time.
 import contextlib
 import os
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
@@ -21,6 +22,8 @@ RECEIVE_BYTES = 256 * 1024
 # And from the first event on that is larger: a fifth more echoes of 1 MiB. Not for all actors, because what
 # all pipes of a user may hold together is bounded.
 LARGE_PIPE_BYTES = 1024 * 1024
+# To be decoded at one go, however many items it has.
+_AT_ONCE_BYTES: Final = 32 * 1024
 
 
 class Link:
@@ -69,9 +72,22 @@ class Link:
         Raises RemoteProtocolError when the worker breaks the wire's rules.
         """
         while data := await self._receive_some():
-            if items := self._decoder.feed(data):
+            if len(data) + self._decoder.buffered_bytes > _AT_ONCE_BYTES:
+                if frames := await self._decode_in_turns(data):
+                    return frames
+            elif items := self._decoder.feed(data):
                 return all_from_worker(items)
         return []
+
+    async def _decode_in_turns(self, data: bytes) -> list[FromWorker]:
+        """Decode while others have their turns; not to be cancelled, for what is decoded would be lost."""
+        frames: list[FromWorker] = []
+        for item in self._decoder.feed_in_turns(data):
+            if isinstance(item, tuple):
+                frames += all_from_worker(item)
+            else:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        return frames
 
     async def _receive_some(self) -> bytes:
         try:

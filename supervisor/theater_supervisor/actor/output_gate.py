@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from theater_protocol.messages import Deliver, Reply
+import trio
+
+from theater_protocol.messages import Deliver, Reply, Result
 from theater_supervisor.actor.clients import Clients
 from theater_supervisor.actor.failures import Failure, Failures, last_line
 from theater_supervisor.actor.histogram import Histogram
@@ -17,6 +19,11 @@ from theater_supervisor.exchange import new_error_id
 from theater_supervisor.logs.actor_log import ActorLog
 
 CLOSE_INTERNAL_ERROR: Final = 1011
+
+# Replies between which the others have a turn: what worker and gateway do with so many takes a millisecond.
+_PER_TURN: Final = 512
+# A line in the log takes as long as so many.
+_FAILURE: Final = 16
 
 
 class OutputGate:
@@ -32,14 +39,28 @@ class OutputGate:
         self._log = log
         self._failures = failures
 
-    def release(self, incarnation: int, batch: Batch, last_seq: int, now_us: int) -> None:
-        """Let out what a batch, which must be committed up to `last_seq`, did."""
+    @staticmethod
+    def takes_turns(batch: Batch) -> bool:
+        """Say whether the release of this batch lets others have turns meanwhile."""
+        return sum(map(_work, batch.results)) > _PER_TURN
+
+    async def release(self, incarnation: int, batch: Batch, last_seq: int, now_us: int) -> None:
+        """Let out what a batch, committed up to `last_seq`, did: all of it, in order, cancelled or not."""
         ready: dict[int, list[Sequence[Reply]]] = {}
+        work = 0
         first_seq = last_seq - len(batch.results) + 1
         for seq, (deliver, result) in enumerate(zip(batch.deliveries, batch.results, strict=True), first_seq):
+            more = _work(result)
+            if work and work + more > _PER_TURN:
+                work = 0
+                self._send(ready)
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            work += more
             if result.outcome != "ok":
                 self._send(ready)
                 self.fail(incarnation, deliver, seq, result.outcome, result.detail or "")
+            elif len(result.replies) > _PER_TURN:
+                await self._send_in_parts(deliver.connection, result.replies)
             elif result.replies:
                 ready.setdefault(deliver.connection, []).append(result.replies)
         self._send(ready)
@@ -74,6 +95,11 @@ class OutputGate:
                 client.send(*results)
         ready.clear()
 
+    async def _send_in_parts(self, connection: int, replies: Sequence[Reply]) -> None:
+        if client := self._clients.get(connection):
+            for _ in client.send_in_parts(replies):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
     def _count(self, batch: Batch, now_us: int) -> None:
         for deliver, result in zip(batch.deliveries, batch.results, strict=True):
             self.outcomes[result.outcome] += 1
@@ -84,3 +110,7 @@ class OutputGate:
             digest = result.state_hash.hex() if result.state_hash else "none"
             text = f"delivery {deliver.delivery} {deliver.kind} {result.outcome} state {digest}"
             self._log.note(incarnation, text)
+
+
+def _work(result: Result) -> int:
+    return len(result.replies) if result.outcome == "ok" else _FAILURE

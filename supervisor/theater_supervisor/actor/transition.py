@@ -6,7 +6,7 @@ Pure: no trio, no clock, no disk. Every byte of a result comes from a worker and
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.messages import (
@@ -24,6 +24,7 @@ from theater_supervisor.journal.store import Entry
 
 # A worker writes when this much waits; one read can bring the end of a batch and the beginning of the next.
 _BATCH_BYTES: Final = 2 * MAX_BATCH_BYTES
+_QUICK_TO_HASH_BYTES: Final = 1024 * 1024
 _BATCH_REPLIES: Final = _BATCH_BYTES // 8  # ["close", null]
 
 
@@ -45,27 +46,41 @@ def committable(results: Sequence[Result]) -> int:
     return 0
 
 
-def check_bounds(results: Sequence[Result], in_flight: int, limits: Limits) -> int:
-    """Check what has been received and not committed against what a worker may send.
+class Received(NamedTuple):
+    """How much has been received and not committed: results, their replies, and the bytes of these."""
+
+    results: int = 0
+    replies: int = 0
+    octets: int = 0
+
+
+NOTHING_RECEIVED: Final = Received()
+
+
+def check_bounds(
+    results: Sequence[Result], in_flight: int, limits: Limits, before: Received = NOTHING_RECEIVED
+) -> Received:
+    """Check what is received, after what was `before` and is not committed, against what a worker may send.
 
     Each result keeps the limits, and together they are no more than a worker collects before it writes.
-    Returns how many bytes all replies have; raises RemoteProtocolError.
+    Returns how much it is with what was before; raises RemoteProtocolError.
     """
-    if len(results) > in_flight:
+    count, replies, octets = before
+    count += len(results)
+    if count > in_flight:
         raise RemoteProtocolError("a result for no delivery")
-    replies = octets = 0
     for result in results:
         if isinstance(result.update, Changed) and len(result.update.state or b"") > limits.max_state_bytes:
             raise RemoteProtocolError("a state over the limit")
         if result.replies:
-            size = sum(map(payload_bytes, result.replies))
+            size = sum([payload_bytes(reply) for reply in result.replies if reply.payload])
             if len(result.replies) > limits.max_replies or size > limits.max_reply_bytes:
                 raise RemoteProtocolError(f"{len(result.replies)} replies of {size} bytes to one event")
             replies += len(result.replies)
             octets += size
     if replies > _BATCH_REPLIES + limits.max_replies or octets > _BATCH_BYTES + limits.max_reply_bytes:
         raise RemoteProtocolError(f"{replies} replies of {octets} bytes at once")
-    return octets
+    return Received(count, replies, octets)
 
 
 def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_hash: bytes | None) -> Batch:
@@ -90,6 +105,12 @@ def to_batch(deliveries: Sequence[Deliver], results: Sequence[Result], state_has
     _check_failed_calls(results, state_hash)
     entries = tuple(_entry(*pair) for pair in zip(deliveries, results, strict=True))
     return Batch(deliveries, results, entries, update)
+
+
+def is_long_to_hash(results: Sequence[Result]) -> bool:
+    """Say whether making a batch of these takes milliseconds, for the state that they bring is large."""
+    update = results[-1].update
+    return isinstance(update, Changed) and len(update.state or b"") > _QUICK_TO_HASH_BYTES
 
 
 def hash_state(state: bytes | None) -> bytes | None:

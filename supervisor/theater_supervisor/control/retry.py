@@ -5,7 +5,7 @@ client that nobody sees: a connection of its own that sends the event and leaves
 nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 import trio
@@ -38,6 +38,11 @@ class Visitor:
     def send(self, *results: Sequence[Reply]) -> None:
         """Count the replies."""
         self.replies += sum(map(len, results))
+
+    def send_in_parts(self, replies: Sequence[Reply]) -> Iterator[None]:
+        """Count the replies."""
+        self.send(replies)
+        yield
 
     def end(self, code: int, reason: str, error: str = "") -> None:  # noqa: ARG002 - for real clients
         """Remember the first code."""

@@ -21,7 +21,7 @@ from theater_supervisor.journal.contents import Contents, Entry, Head, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalLocked, JournalRefused
 from theater_supervisor.journal.log_file import LogFile
-from theater_supervisor.journal.pace import QUICK_BYTES, Pace
+from theater_supervisor.journal.pace import QUICK_BYTES, REPLY_BYTES, Pace
 from theater_supervisor.journal.retention import KEEP_ALL, Retention
 from theater_supervisor.journal.schema import Durability
 
@@ -248,8 +248,15 @@ class Journal:
 
 
 def _payload_bytes(entries: Sequence[Entry], update: Changed | Unchanged) -> int:
-    """Return about how much there is to hash and to copy."""
+    """Return about how much there is to hash and to copy, many replies to one event included.
+
+    Beyond QUICK_BYTES it may be more.
+    """
     size = len(update.state or b"") if isinstance(update, Changed) else 0
+    # Replies beyond the first, for which its entry stands.
+    size += REPLY_BYTES * sum([len(entry.replies) - 1 for entry in entries if entry.replies])
+    if size > QUICK_BYTES:
+        return size
     for entry in entries:
         if isinstance(entry.input, str | bytes):
             size += len(entry.input)

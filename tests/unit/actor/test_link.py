@@ -129,3 +129,42 @@ def test_a_batch_holds_frames_and_nothing_else(item: object) -> None:
         os.close(their_out)
 
     with_link(scenario)
+
+
+def test_many_items_are_decoded_while_others_have_turns() -> None:
+    """What one read brings takes as many turns as it has thousands of items; it is the same, in order."""
+    results = [
+        Result(number, "ok", None, (Reply("text", ""),) * 10_000, None, UNCHANGED) for number in range(1, 4)
+    ]
+
+    async def scenario(link: Link, their_in: int, their_out: int) -> None:
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async def receive() -> None:
+            received: list[object] = []
+            while len(received) < len(results):
+                before = turns
+                received += await link.receive()
+                assert turns - before >= 3
+            assert received == results
+
+        def write() -> None:
+            data = memoryview(encode_frames(results))
+            while data:
+                data = data[os.write(their_out, data) :]
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count_turns)
+            nursery.start_soon(trio.to_thread.run_sync, write)
+            await receive()
+            nursery.cancel_scope.cancel()
+        os.close(their_in)
+        os.close(their_out)
+
+    with_link(scenario)

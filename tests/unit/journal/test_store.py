@@ -1,7 +1,9 @@
 """The journal: what it begins with, what a commit does, what it refuses, and who may read along."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -12,7 +14,7 @@ from theater_protocol.chain import Genesis, Instance, decode
 from theater_protocol.errors import LocalProtocolError
 from theater_protocol.messages import Changed, Reply, Unchanged
 from theater_supervisor.errors import SupervisorError
-from theater_supervisor.journal.contents import Origin
+from theater_supervisor.journal.contents import Contents, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.reader import quarantined, read, rows
 from theater_supervisor.journal.retention import Retention
@@ -474,3 +476,27 @@ def test_days_are_not_counted_by_a_clock_that_may_be_wrong(tmp_path: Path) -> No
     verdict = verify(path)
     assert verdict.fault is None
     assert verdict.first_seq > 20
+
+
+@pytest.mark.parametrize("replies", [1, 500, 2000, 10_000])
+def test_many_replies_are_linked_in_a_thread(
+    replies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty ones weigh something too: the event loop makes as many ready as it takes a millisecond for."""
+    threads: list[bool] = []
+    stage = Database.stage
+
+    def staged(self: Database, *batch: Any) -> Contents:  # noqa: ANN401 - stage's own
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return stage(self, *batch)
+
+    async def work() -> None:
+        journal = await open_journal(tmp_path / "data" / "chat" / "journal.db")
+        monkeypatch.setattr(Database, "stage", staged)
+        await journal.commit((INSTANCE,), Unchanged())
+        many = Entry(START_US + 2, "connect", 1, None, "ok", (Reply("text", ""),) * replies, None)
+        await journal.commit((many,), Unchanged())
+        await journal.aclose()
+
+    in_trio(work)
+    assert threads == [False, replies > 512]

@@ -218,6 +218,26 @@ def test_an_oversized_frame_is_refused_before_its_body() -> None:
         decoder.feed((1001).to_bytes(4, "big"))
 
 
+@pytest.mark.parametrize("piece", [1, 1000, 10_000, 1 << 20])
+def test_frames_in_turns_are_the_same_frames(piece: int) -> None:
+    """Whatever the pieces: the items of `feed`, with pauses where there are thousands of items."""
+    items = [[list(range(size))] for size in (1, 3, 9000, 5, 6000, *[300] * 100)]
+    data = b"".join(framing.encode_frame(item) for item in items)
+    limits = framing.MAX_FRAME_BYTES, 20_000
+    decoder, taken, longest, since = framing.FrameDecoder(*limits), list[object](), 0, 0
+    for at in range(0, len(data), piece):
+        for step in decoder.feed_in_turns(data[at : at + piece]):
+            if isinstance(step, tuple):
+                taken += step
+                since += 1
+                longest = max(longest, since)
+            else:
+                since = 0
+    assert taken == items == framing.FrameDecoder(*limits).feed(data)
+    assert longest < 100 or piece < 1 << 20, "a hundred short frames are more than one turn"
+    assert not decoder.buffered_bytes
+
+
 def test_an_empty_frame_is_refused() -> None:
     """A length of zero is no item."""
     with pytest.raises(RemoteProtocolError, match="empty"):

@@ -125,6 +125,10 @@ class Connection:
         """Send the replies of committed results (exchange.Client.send)."""
         self._sender.send(results)
 
+    def send_in_parts(self, replies: Sequence[Reply]) -> Iterator[None]:
+        """Send the many replies of one committed result, some at a time (exchange.Client.send_in_parts)."""
+        return self._sender.send_in_parts(replies)
+
     def end(self, code: int, reason: str, error: str = "") -> None:
         """Close with `code` after what is queued (exchange.Client.end)."""
         self._sender.close(Closing("server", code, reason, error or new_error_id()))

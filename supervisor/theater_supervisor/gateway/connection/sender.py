@@ -5,7 +5,8 @@ in its Outbound, whose task `run` is.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -17,6 +18,8 @@ from theater_supervisor.gateway.connection.outbound import Outbound, SendBudget
 from theater_supervisor.gateway.connection.stream import Stream, linger, reset, see_off
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.wire import CloseConnection, Event, Wire
+
+_PART: Final = 256  # replies
 
 
 class Sender:
@@ -75,8 +78,17 @@ class Sender:
     def send(self, results: Sequence[Sequence[Reply]]) -> None:
         """Send the replies of committed results, in one write where it can."""
         for replies in results:
-            self._send_result(replies)
+            self._refuse_too_much(replies)
+            self._send_replies(replies)
         self._outbound.flush()
+
+    def send_in_parts(self, replies: Sequence[Reply]) -> Iterator[None]:
+        """Send the replies of one committed result, some of them at each step."""
+        self._refuse_too_much(replies)
+        for at in range(0, len(replies), _PART):
+            self._send_replies(replies[at : at + _PART])
+            self._outbound.flush()
+            yield
 
     def send_event(self, event: Event) -> None:
         """Send a control frame with what else goes out soon."""
@@ -138,10 +150,12 @@ class Sender:
         self._outbound.close()
         self._on_close = _nobody
 
-    def _send_result(self, replies: Sequence[Reply]) -> None:
+    def _refuse_too_much(self, replies: Sequence[Reply]) -> None:
         if len(replies) > self._limits.max_replies or self._are_too_large(replies):
             self.log.warning("replies_refused", replies=len(replies), reason="over the handler's reply_limit")
             self.close(Closing("server", 1011, reason_for(1011)))
+
+    def _send_replies(self, replies: Sequence[Reply]) -> None:
         for reply in replies:
             if not self.can_send:
                 return
