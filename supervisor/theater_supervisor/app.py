@@ -5,8 +5,9 @@ signals, commands and whatever else wants a change or a look is the business of 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,6 +23,7 @@ from theater_supervisor.gateway.connection.heap import keep_buffers, keep_for_go
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Address, Route
 from theater_supervisor.handlers import Place, access_rules, connection_limits
+from theater_supervisor.journal import garbage
 from theater_supervisor.journal.lock import acquire
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.manifest.model import Manifest, read_directory
@@ -150,6 +152,7 @@ class Supervisor:
             keep_for_good()
             keep_buffers()
             self.serving.set()
+            nursery.start_soon(self._remove_garbage)
             await self._stopping.wait()
             async with self._reload_lock:
                 self.phase = "stopping"
@@ -191,6 +194,7 @@ class Supervisor:
         await self.roster.change(changed)
         await self._apply(changes, wanted, ports)
         self.roster.warn_of_orphans()
+        await self._remove_garbage()
         return changes
 
     async def _check(self, *, build: bool) -> tuple[dict[str, Configured], Ports]:
@@ -215,6 +219,12 @@ class Supervisor:
         await self.roster.remove(changes.removed, STOP_S)
         new = (*changes.added, *(name for name, keys in changes.changed.items() if "handlers" in keys))
         self._say_where({name: wanted[name] for name in new}, ports.places)
+
+    async def _remove_garbage(self) -> None:
+        """Remove components and compiled code that nothing needs any more."""
+        used = {configured.compiled.component_sha256 for configured in self.roster.configured.values()}
+        work = partial(_remove_garbage, self._surroundings.var, used)
+        await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
     # Routes.
 
@@ -248,6 +258,17 @@ def _configured(
 ) -> dict[str, Configured]:
     secrets = ports.secrets.fingerprints
     return {one.name: Configured(one, compiled[one.name], secrets[one.name]) for one in manifests}
+
+
+def _remove_garbage(var: Path, used: Collection[bytes]) -> None:
+    try:
+        found = garbage.find(var, used)
+        garbage.remove(found)
+    except OSError as error:
+        _log.warning("garbage_not_removed", reason=str(error))
+    else:
+        if found:
+            _log.info("garbage_removed", files=len(found), bytes=sum(one.size for one in found))
 
 
 def new_surroundings(

@@ -108,6 +108,7 @@ def _cached(cache: Path, name: str, engine: Engine) -> _Compiled | None:
         if path.suffixes[-2] == f".{content_sha256}":
             try:
                 component = Component.deserialize_file(engine, str(path))
+                path.touch()  # what was used lately is not removed
                 return _Compiled(component, path, shim.read_reason(path))
             except WasmtimeError:
                 pass  # whole, but of another machine's making

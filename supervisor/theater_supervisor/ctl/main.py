@@ -55,6 +55,7 @@ _COMMANDS: Final = {
     "restore": _Listed("backup", "Put a backup back."),
     "state": _Listed("data", "Set an actor's state."),
     "purge": _Listed("data", "Remove an actor's data for good."),
+    "gc": _Listed("gc", "Remove components and compiled code that nothing needs."),
     "doctor": _Listed("doctor", "Check that this machine has what a supervisor needs."),
 }
 
@@ -74,7 +75,7 @@ Exit status:
   66   chain: what is needed for it is not kept any more
   73   backup, restore: there is something already where the copy is to go
   74   a file cannot be read, or the output not be written
-  75   restore, state set, purge: a supervisor runs on the directory
+  75   restore, state set, purge, gc: a supervisor runs on the directory
   78   reload: something is wrong with the manifests, and nothing was changed
   130  interrupted
   141  whoever read the output has gone

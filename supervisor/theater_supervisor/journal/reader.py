@@ -52,6 +52,15 @@ class JournalReader:
                 raise system_failure(exc, f"reading the body of seq {seq} of", bodies.database) from exc
             yield seq, hash_, body
 
+    def boundaries(self) -> Iterator[bytes]:
+        """Yield the bodies that may be a genesis' or an instance's, in the order of seq."""
+        query = (
+            "SELECT body FROM chain WHERE length(body) < 1024 AND "
+            "(seq = 0 OR instr(body, CAST('instance' AS BLOB))) ORDER BY seq"
+        )
+        for (body,) in cast(Iterator[tuple[bytes]], self._connection.execute(query)):
+            yield body
+
     def head(self) -> tuple[int, bytes, int, int] | None:
         """The recorded head: seq, hash, last connection, initialised (0 or 1)."""
         query = "SELECT seq, hash, last_connection, initialised FROM head"
