@@ -120,10 +120,10 @@ def test_every_command_takes_the_directory() -> None:
 
 def test_theater_supervise_takes_the_variable(tmp_path: Path) -> None:
     """THEATER_VAR stands for --var there, too."""
-    (tmp_path / "manifests").mkdir()
+    write_manifest(tmp_path, "echo", "echo")
     done = run(BIN / "theater-supervise", "--check", tmp_path / "manifests", THEATER_VAR=str(tmp_path / "v"))
-    assert done.returncode in (0, 78)
-    assert (tmp_path / "v").is_dir()
+    assert done.returncode == 0, done
+    assert (tmp_path / "v" / "cache").is_dir()
 
 
 def completed(words: str, shell: str = "bash", command: str = "theaterctl", var: Path | None = None) -> str:
@@ -145,7 +145,7 @@ def words_of(offered: str) -> list[str]:
 def test_the_shell_completes_names(running: Running) -> None:
     """Commands, options, actors that are served or have kept something, logs and connections."""
     var = running.var
-    assert words_of(completed("theaterctl st")) == ["status", "start", "stop"]
+    assert {"status", "start", "stop"} <= set(words_of(completed("theaterctl st")))
     assert words_of(completed("theaterctl chain ver")) == ["verify"]
     assert "--wide" in words_of(completed("theaterctl status --"))
     assert words_of(completed("theaterctl status ", var=var)) == ["counter", "echo"]
