@@ -77,6 +77,9 @@ class Actor(EventFlow):
     async def run(self) -> None:
         """Keep a worker on the events until stop; each one that ends is replaced as the policy says."""
         while await self._worker_due():
+            if displaced := self._journal.displaced():
+                await self._recover_journal(JournalFailed(displaced))
+                continue
             self.lifecycle.starting()
             await self._after(await self._run_worker())
 

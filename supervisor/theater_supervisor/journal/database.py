@@ -77,6 +77,7 @@ class Database:
         self._failed = False
         self._unsealed: Checkpoint | None = None
         self.missing_bodies: list[str] = []
+        self._opened = 0, 0
 
     def open(self, origin: Origin) -> None:
         """Open the journal of `origin.actor`, or begin it when there is no file yet.
@@ -227,6 +228,16 @@ class Database:
             raise JournalFailed(str(exc)) from exc
         self._failed = False
 
+    def displaced(self) -> str:
+        """Say in words that the open file is not the one at `path` any more, "" when it is."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            advice = "put it back from a backup, or restart the supervisor to begin anew"
+            return f"{self.path} was removed while it was open: {advice}"
+        is_same = (status.st_dev, status.st_ino) == self._opened
+        return "" if is_same else f"{self.path} was replaced while it was open"
+
     def change(self, durability: schema.Durability, retention: Retention) -> None:
         """Commit and retain like this from now on."""
         self._durability, self._retention = durability, retention
@@ -243,6 +254,8 @@ class Database:
         self._bodies.close()
 
     def _load(self, connection: apsw.Connection) -> None:
+        status = self.path.stat()
+        self._opened = status.st_dev, status.st_ino
         self.contents = load(connection, self.path, self._actor, self._bodies)
         self._unsealed = unsealed_checkpoint(connection)
 

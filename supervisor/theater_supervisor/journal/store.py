@@ -186,6 +186,13 @@ class Journal:
         if meanwhile:
             self._sync_pace.used(1, took.sync_s, on_loop=here)
 
+    def displaced(self) -> str:
+        """Say in words that the open file is not the one at `path` any more, "" when it is.
+
+        What would be committed to it would be lost. `recover` goes on from what is at `path`.
+        """
+        return self._database.displaced()
+
     async def recover(self) -> None:
         """Reopen after a JournalFailed and read again what is committed; then the properties hold again.
 

@@ -486,9 +486,9 @@ def test_many_replies_are_linked_in_a_thread(
     threads: list[bool] = []
     stage = Database.stage
 
-    def staged(self: Database, *batch: Any) -> Contents:  # noqa: ANN401 - stage's own
+    def staged(self: Database, *batch: Any, patient: bool = False) -> Contents:  # noqa: ANN401 - stage's own
         threads.append(threading.current_thread() is not threading.main_thread())
-        return stage(self, *batch)
+        return stage(self, *batch, patient=patient)
 
     async def work() -> None:
         journal = await open_journal(tmp_path / "data" / "chat" / "journal.db")
