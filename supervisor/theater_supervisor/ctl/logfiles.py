@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from theater_supervisor.files import open_regular
 from theater_supervisor.logs.rotation import generations
 
 POLL_S: Final = 0.25
@@ -44,7 +45,7 @@ def log_path(var: Path, name: str) -> Path:
 
 def log_names(var: Path) -> list[str]:
     """Return the names of all logs that are there, the supervisor's own included."""
-    return sorted(path.name.removesuffix(".log") for path in (var / "log").glob("*.log"))
+    return sorted(path.name.removesuffix(".log") for path in (var / "log").glob("*.log") if path.is_file())
 
 
 def last(name: str, path: Path, count: int) -> list[Entry]:
@@ -62,7 +63,7 @@ def since(name: str, path: Path, begin: datetime.datetime) -> Iterator[Entry]:
     for file in generations(path):
         if _written_at(file) < begin.timestamp():
             continue
-        with file.open("rb") as stream:
+        with _opened(file) as stream:
             for raw in stream:
                 entry = Entry(name, _text(raw))
                 if entry.stamp >= stamp:
@@ -87,6 +88,7 @@ class Follower:
 
     def new(self) -> Iterator[Entry]:
         """Yield what has come since the last time."""
+        self._go_back_if_cut()
         yield from self._read()
         while self._is_replaced():
             self.close()
@@ -103,6 +105,12 @@ class Follower:
             *lines, self._rest = (self._rest + data).split(b"\n")
             yield from (Entry(self._name, _text(line)) for line in lines)
 
+    def _go_back_if_cut(self) -> None:
+        """Begin anew with a file that others have made shorter, as logrotate's `copytruncate` does."""
+        if self._stream is not None and os.fstat(self._stream.fileno()).st_size < self._stream.tell():
+            self._stream.seek(0)
+            self._rest = b""
+
     def _is_replaced(self) -> bool:
         try:
             there = self._path.stat()
@@ -115,7 +123,7 @@ class Follower:
 
     def _open(self) -> BinaryIO | None:
         try:
-            return self._path.open("rb", buffering=0)
+            return os.fdopen(open_regular(self._path), "rb", buffering=0)
         except FileNotFoundError:
             return None
 
@@ -130,7 +138,7 @@ def follow(paths: Mapping[str, Path]) -> Iterator[Entry]:
 
 
 def _tail(file: Path, count: int) -> list[str]:
-    with file.open("rb") as stream:
+    with _opened(file) as stream:
         position = stream.seek(0, os.SEEK_END)
         data = b""
         while position and data.count(b"\n") <= count:
@@ -139,6 +147,10 @@ def _tail(file: Path, count: int) -> list[str]:
             stream.seek(position)
             data = stream.read(step) + data
     return [_text(line) for line in data.splitlines(keepends=True)[-count:]] if count else []
+
+
+def _opened(file: Path) -> BinaryIO:
+    return os.fdopen(open_regular(file), "rb")
 
 
 def _written_at(file: Path) -> float:

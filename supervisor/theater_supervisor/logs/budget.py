@@ -8,7 +8,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from theater_supervisor.logs.rotation import RotatingFile
+from theater_supervisor.logs.rotation import RotatingFile, is_rotated
 
 _ROTATED: Final = "*.log.[0-9]*"
 _CURRENT: Final = "*.log"
@@ -44,7 +44,7 @@ class LogBudget:
         for path in self._directory.glob(_CURRENT):
             if path not in self._files:
                 left_bytes -= _size_and_age(path)[0]
-        rotated = {path: _size_and_age(path) for path in self._directory.glob(_ROTATED)}
+        rotated = {path: _size_and_age(path) for path in self._directory.glob(_ROTATED) if is_rotated(path)}
         for path, (size, _) in sorted(rotated.items(), key=lambda item: -item[1][1]):
             left_bytes -= size
             if left_bytes < 0:

@@ -5,15 +5,22 @@ line: a file is complete when it is renamed, and the next rotation leaves it tim
 """
 
 import os
+import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final, Protocol
+
+from theater_supervisor.files import open_regular
 
 # tail -F without inotify looks at a name once in 5 s; it must not find that it has changed twice.
 FOLLOW_S: Final = 6.0
 _WRITE_BYTES: Final = 65536
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+# As this module writes it: not 01, not 20260101, not the digits of another script.
+_NUMBER: Final = re.compile("[1-9][0-9]{0,4}", re.ASCII)
 
 
 class Budget(Protocol):
@@ -75,14 +82,14 @@ class RotatingFile:
         When it is not all of them, `error` says why. What was begun is ended before the next line.
         """
         written = 0
-        for chunk, count in _chunks(lines):
+        for chunk, lines_of_it in _chunks(lines):
             try:
                 self._prepare(len(chunk))
                 self._write_all(chunk)
             except OSError as exc:
                 self.error = exc
                 return written + self._whole
-            written += count
+            written += lines_of_it
         return written
 
     def reopen(self) -> None:
@@ -101,7 +108,11 @@ class RotatingFile:
             self._budget.leave(self)
 
     def _open(self) -> None:
-        fd = os.open(self.path, _FLAGS, 0o640)
+        try:
+            fd = open_regular(self.path, _FLAGS, 0o640)
+        except FileNotFoundError:  # the directory was removed, too
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = open_regular(self.path, _FLAGS, 0o640)
         if self._fd != -1:
             os.close(self._fd)
         self._fd = fd
@@ -117,6 +128,7 @@ class RotatingFile:
             status = self.path.stat()
             if (status.st_dev, status.st_ino) != self._identity:
                 self._open()
+            self._size = status.st_size  # others may have cut it
         except FileNotFoundError:
             self._open()
         limit = self.limit_bytes
@@ -132,13 +144,17 @@ class RotatingFile:
                     raise
 
     def _rotate(self) -> None:
-        for number, path in reversed(list(_predecessors(self.path))):
-            if number + 1 < self.files:
-                path.rename(_predecessor(self.path, number + 1))
-            else:
-                path.unlink(missing_ok=True)
-        self.path.rename(_predecessor(self.path, 1))
+        rotated = dict(_predecessors(self.path))
+        free = next(number for number in count(1) if not os.path.lexists(_predecessor(self.path, number)))
+        # Each takes the place of the next older one, up to the first free place; others' files keep theirs.
+        older = free
+        for number in sorted((number for number in rotated if number < free), reverse=True):
+            _predecessor(self.path, number).rename(_predecessor(self.path, older))
+            older = number
+        self.path.rename(_predecessor(self.path, older))
         self._rotate_from_s = self._clock() + self._follow_s
+        for _, path in list(_predecessors(self.path))[max(1, self.files - 1) :]:
+            path.unlink(missing_ok=True)
         self._open()
         if self._budget is not None:
             self._budget.make_room()
@@ -162,14 +178,21 @@ def generations(path: Path) -> list[Path]:
     return [*reversed(rotated), *([path] if path.exists() else [])]
 
 
+def is_rotated(path: Path) -> bool:
+    """Say whether a name and what is there could be a rotated file's; all else in a directory is others'."""
+    name, _, number = path.name.rpartition(".")
+    if not name.endswith(".log") or not _NUMBER.fullmatch(number):
+        return False
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def _predecessors(path: Path) -> Iterator[tuple[int, Path]]:
     """Yield the rotated files that are there with their numbers, the newest first."""
-    prefix = f"{path.name}."
-    numbers = [
-        int(found.name.removeprefix(prefix))
-        for found in path.parent.iterdir()
-        if found.name.startswith(prefix) and found.name.removeprefix(prefix).isdecimal()
-    ]
+    rotated = (found for found in path.parent.iterdir() if found.stem == path.name and is_rotated(found))
+    numbers = [int(found.suffix[1:]) for found in rotated]
     for number in sorted(numbers):
         yield number, _predecessor(path, number)
 

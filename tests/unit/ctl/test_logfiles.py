@@ -94,3 +94,22 @@ def test_a_follower_waits_for_whole_lines_and_missing_files(tmp_path: Path) -> N
         assert list(follower.new()) == []
         write(path, "new")
         assert [entry.text for entry in follower.new()] == ["new"]
+
+
+def test_a_file_that_is_cut_is_followed_from_its_new_beginning(tmp_path: Path) -> None:
+    """As logrotate's `copytruncate` does."""
+    path = tmp_path / "chat.log"
+    write(path, line(1, "old"))
+    with closing(Follower("chat", path)) as follower:
+        os.truncate(path, 0)
+        write(path, line(2, "a"))
+        assert texts(list(follower.new())) == ["a"]
+
+
+def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
+    """A pipe is not waited for, and not listed."""
+    (tmp_path / "log").mkdir()
+    os.mkfifo(tmp_path / "log" / "pipe.log")
+    assert log_names(tmp_path) == []
+    with pytest.raises(OSError, match="is a pipe"):
+        last("pipe", tmp_path / "log" / "pipe.log", 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from theater_supervisor.logs import actor_log as logs
+from theater_supervisor.logs import rotation
 from theater_supervisor.logs.actor_log import ActorLog
 from theater_supervisor.logs.lines import Line
 from theater_supervisor.manifest.tables import LogConfig
@@ -27,8 +28,9 @@ def test_the_file_has_one_stamped_line_each(tmp_path: Path) -> None:
     assert echoed == ["chat/17 L one", "chat/17 O two", "chat/17 S spawned pid 812"]
 
 
-def test_a_full_disk_costs_lines_not_the_actor() -> None:
+def test_a_full_disk_costs_lines_not_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing write is counted and nothing is raised."""
+    monkeypatch.setattr(rotation, "open_regular", os.open)  # a device stands in for the disk
     log = ActorLog(Path("/dev/full"), "chat", debug=True, echo=None)
     log.write(1, [Line("E", "a"), Line("E", "b")])
     log.close()

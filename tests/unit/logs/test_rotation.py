@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.special_files import SPECIAL, place_special
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.logs.rotation import RotatingFile, generations
 
@@ -158,18 +159,97 @@ def test_a_full_disk_says_how_many_lines_are_whole(monkeypatch: pytest.MonkeyPat
     assert path.read_text() == "123456789\n123456789\n12345\nafter\n"
 
 
-def test_a_rotation_that_fails_loses_nothing_yet(path: Path, numbered: Numbered) -> None:
+def test_a_rotation_that_fails_loses_nothing_yet(
+    monkeypatch: pytest.MonkeyPatch, path: Path, numbered: Numbered
+) -> None:
     """The file goes on growing up to its double; only then lines are lost rather than the disk filled."""
     file = rotating(path)
     file.write(numbered(10))
-    obstacle = path.with_name("chat.log.1")
-    obstacle.mkdir()
-    (obstacle / "something").touch()
-    (path.with_name("chat.log.2")).mkdir()
-    (path.with_name("chat.log.2") / "something").touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
     assert file.write(numbered(10)) == 10
     assert file.write(numbered(1)) == 0
     assert numbers(path) == list(range(20))
+
+
+FOREIGN = [
+    "chat.log.01",
+    "chat.log.\u0661",
+    "chat.log.20260101",
+    "chat.log.0",
+    "chat.log.1.gz",
+    "chat.log.+1",
+]
+
+
+@pytest.mark.parametrize("name", [*FOREIGN, *(f"chat.log.{number}/" for number in (1, 2, 3)), "chat.log.1@"])
+def test_files_of_others_are_neither_taken_nor_in_the_way(
+    tmp_path: Path, path: Path, numbered: Numbered, name: str
+) -> None:
+    """Copies and archives of an operator's stay, also over the budget; no line is lost beside them."""
+    foreign = tmp_path / name.rstrip("/@")
+    match name[-1]:
+        case "/":
+            foreign.mkdir()
+        case "@":
+            foreign.symlink_to("elsewhere")
+        case _:
+            foreign.write_bytes(b"x" * 50_000)
+    budget = LogBudget(tmp_path, 4000)
+    file = RotatingFile(path, 10 * LINE_BYTES, 4, budget=budget, follow_s=0.0, clock=Clock())
+    for _ in range(6):
+        assert file.write(numbered(10)) == 10
+    assert foreign.is_symlink() or foreign.exists()
+    assert numbers(*generations(path)) == list(range(20, 60))
+
+
+def test_gaps_are_filled_and_too_many_removed(path: Path, numbered: Numbered) -> None:
+    """An operator who removes one of the files loses no other by it."""
+    file = rotating(path, files=5)
+    for _ in range(5):
+        file.write(numbered(10))
+    path.with_name("chat.log.2").unlink()
+    file.write(numbered(10))
+    assert [found.name for found in generations(path)] == [
+        *(f"chat.log.{number}" for number in (4, 3, 2, 1)),
+        "chat.log",
+    ]
+    assert numbers(*generations(path)) == [*range(20), *range(30, 60)]
+
+
+def test_a_directory_that_was_removed_is_made_anew(tmp_path: Path, numbered: Numbered) -> None:
+    """With the next line."""
+    file = rotating(tmp_path / "log" / "chat.log")
+    file.write(numbered(1))
+    (tmp_path / "log" / "chat.log").unlink()
+    (tmp_path / "log").rmdir()
+    assert file.write(numbered(2)) == 2
+    assert numbers(tmp_path / "log" / "chat.log") == [1, 2]
+
+
+def test_a_file_that_others_cut_has_its_room_again(path: Path, numbered: Numbered) -> None:
+    """As logrotate's `copytruncate` does."""
+    file = rotating(path)
+    file.write(numbered(9))
+    os.truncate(path, 0)
+    file.write(numbered(9))
+    assert generations(path) == [path]
+
+
+@pytest.mark.parametrize("kind", [*SPECIAL, "device"])
+def test_what_is_no_file_is_not_waited_for(path: Path, numbered: Numbered, kind: str) -> None:
+    """At first it is refused; later its lines are lost, and the next ones are not when it has gone."""
+    file = rotating(path)
+    path.unlink()
+    place_special(path, kind)
+    with pytest.raises(OSError, match=f"is a {kind}, not a file"):
+        rotating(path)
+    assert file.write(numbered(1)) == 0
+    path.rmdir() if kind == "directory" else path.unlink()
+    assert file.write(numbered(1)) == 1
 
 
 def test_all_logs_together_stay_below_the_budget(tmp_path: Path) -> None:
