@@ -18,13 +18,13 @@ from theater_supervisor.actor.busy_poll import busy_polling
 from theater_supervisor.components.compile import Compiled
 from theater_supervisor.components.prepare import prepare
 from theater_supervisor.components.progress import Progress
-from theater_supervisor.errors import SupervisorError
+from theater_supervisor.errors import SupervisorError, VarUnusable
 from theater_supervisor.gateway.connection.heap import keep_buffers, keep_for_good
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Address, Route
 from theater_supervisor.handlers import Place, access_rules, connection_limits
 from theater_supervisor.journal import garbage
-from theater_supervisor.journal.lock import acquire
+from theater_supervisor.journal.lock import Lock, LockHeld, acquire
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.manifest.model import Manifest, read_directory
 from theater_supervisor.member import Surroundings
@@ -60,6 +60,7 @@ class Supervisor:
 
     roster: Roster
     gateway: Gateway
+    _lock: Lock
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Supervisor:
         self._reloading = trio.CancelScope()
         self._reload_lock = trio.Lock()
         self._failure: SupervisorError | None = None
+        self._lock_failure = ""
 
     async def run(self, manifests: Sequence[Manifest]) -> None:
         """Serve until `stop`; `locked` is set with the lock of the var directory, `serving` with the ports.
@@ -88,7 +90,7 @@ class Supervisor:
         Raises SupervisorError when something has to be mended before the supervisor can run, and
         CriticalActorHeld after it has stopped because of one.
         """
-        with acquire(self._surroundings.var), self._preparing, busy_polling():
+        with acquire(self._surroundings.var) as self._lock, self._preparing, busy_polling():
             self.locked.set()
             ports = await preflight(manifests)
             async with aclosing(ports), forking():
@@ -110,6 +112,21 @@ class Supervisor:
         self._reloading.cancel()
         self._stopping.set()
 
+    def renew_lock(self) -> None:
+        """Look whether the locked places of the var directory are still there; lock anew what was removed.
+
+        When another process has taken them, this supervisor stops.
+        """
+        try:
+            for path in self._lock.renew():
+                _log.error("removed_place_made_anew", path=str(path))
+        except LockHeld as error:
+            self._fail(error)
+        except VarUnusable as error:
+            if str(error) != self._lock_failure:
+                _log.error("lock_not_renewed", reason=str(error))
+            self._lock_failure = str(error)
+
     async def reload(self, *, dry_run: bool = False) -> Changes:
         """Read the manifests again and serve what they describe; with `dry_run` only say what would change.
 
@@ -117,8 +134,9 @@ class Supervisor:
         SupervisorError, nothing has changed. Raises ReloadRefused when the supervisor is not serving.
         """
         async with self._reload_lock:
-            if self.phase != "serving":
-                raise ReloadRefused(f"the supervisor is {self.phase}: nothing was reloaded")
+            if self.phase != "serving" or self._stopping.is_set():
+                phase = "stopping" if self._stopping.is_set() else self.phase
+                raise ReloadRefused(f"the supervisor is {phase}: nothing was reloaded")
             self.phase = "reloading"
             try:
                 with trio.CancelScope() as self._reloading:

@@ -3,6 +3,7 @@
 Whatever is taken for it is given back; nothing is started. manifest/ has the checks that only read.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,22 @@ def make_private(var: Path) -> None:
 
     Raises VarUnusable.
     """
+    if not _means_the_same_everywhere(var):
+        what = "is not UTF-8, or not in this locale's encoding"
+        raise VarUnusable(f"{var}: {what}, and journals could not be found there: name another --var")
     try:
         var.mkdir(mode=0o700, parents=True, exist_ok=True)
         (var / "cache").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
+        raise VarUnusable.of(error, var) from error
+
+
+def _means_the_same_everywhere(var: Path) -> bool:
+    """Say whether SQLite and the workers, to whom names are UTF-8, find this directory."""
+    try:
+        name = str(var.absolute())
+        return name.encode() == os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    except OSError as error:  # the current directory has been removed
         raise VarUnusable.of(error, var) from error

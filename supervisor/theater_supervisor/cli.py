@@ -61,6 +61,7 @@ Exit status:
   70   an error in the supervisor itself; supervisor.log has it
   71   the operating system refuses what is needed: processes, descriptors, memory
   73   a file under the --var directory can't be made
+  74   the help can't be written
   75   another theater-supervise uses the --var directory
   77   the --admin port needs a privilege, or this machine cannot lock workers in as [sandbox] require says
   78   something is wrong with the manifests; every problem is on a line of its own, as

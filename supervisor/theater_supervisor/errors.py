@@ -22,7 +22,7 @@ class VarUnusable(SupervisorError):
     @classmethod
     def of(cls, error: OSError, var: Path) -> "VarUnusable":
         """Say which file below `var` it was."""
-        return cls(f"{error.filename}: {error.strerror}: make {var} writable or name another --var")
+        return cls(f"{error.filename or var}: {error.strerror}: make {var} writable or name another --var")
 
 
 class SandboxMissing(SupervisorError):

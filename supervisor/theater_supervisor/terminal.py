@@ -107,6 +107,10 @@ class _Stream(io.TextIOWrapper):
         super().write(written)
         return len(text)
 
+    def encoded(self, text: str) -> bytes:
+        """Return text as `write` would write it."""
+        return text.encode("ascii" if self._ascii else self.encoding, "backslashreplace")
+
 
 class _Output(_Stream):
     """Standard output. A write that fails raises OutputFailed."""
@@ -148,6 +152,11 @@ def prepare_streams() -> None:
     fill_missing_descriptors()
     sys.stdout = _prepared(sys.stdout, 1, _Output)
     sys.stderr = _prepared(sys.stderr, 2, _Complaints)
+
+
+def encoded(text: str, stream: TextIO) -> bytes:
+    """Return text as a stream that `prepare_streams` made would write it; UTF-8 for any other one."""
+    return stream.encoded(text) if isinstance(stream, _Stream) else text.encode("utf-8", "backslashreplace")
 
 
 def end_output() -> OutputFailed | None:

@@ -4,7 +4,6 @@ import errno
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from tests.components import build
 from theater_supervisor import cli, serve
@@ -24,7 +23,11 @@ from theater_supervisor import cli, serve
     ids=["system", "system in groups", "mistake", "mixed"],
 )
 def test_what_ends_the_supervisor_has_its_status_and_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
 ) -> None:
     """71 for what the system refuses, 70 for a mistake of ours; supervisor.log has the place."""
 
@@ -37,8 +40,10 @@ def test_what_ends_the_supervisor_has_its_status_and_is_logged(
     text = f'name = "echo"\ncomponent_path = "{build("echo")}"\n{table}'
     (manifests / "echo.toml").write_text(text)
     monkeypatch.setattr(serve.trio, "run", fail)
-    done = CliRunner().invoke(cli.main, ["--var", str(tmp_path / "var"), str(manifests)])
-    assert done.exit_code == status
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--var", str(tmp_path / "var"), str(manifests)])
+    assert ended.value.code == status
+    assert "supervisor_failed" in capfd.readouterr().err
     logged = (tmp_path / "var" / "log" / "supervisor.log").read_text()
     assert '"event": "supervisor_failed"' in logged
     assert "test_cli.py" in logged

@@ -46,10 +46,44 @@ Responder = Callable[[str, object], Awaitable[Answer]]
 class ControlSocket:
     """The way in for operators, a socket that only its owner and root can use."""
 
-    def __init__(self, listener: trio.SocketListener, respond: Responder) -> None:
-        self._listener = listener
+    def __init__(self, path: Path, respond: Responder) -> None:
+        self._path = path
         self._respond = respond
         self._conversations = 0
+        self._listen()
+
+    def renew(self) -> None:
+        """Listen anew where the socket's name was removed or leads elsewhere. Raises OSError."""
+        if not self._is_there():
+            _log.warning("control_socket_renewed", path=str(self._path))
+            former = self._listener
+            self._listen()
+            former.socket.close()
+
+    def close(self) -> None:
+        """Listen no more, and remove the name if it is this one's."""
+        self._listener.socket.close()
+        if self._is_there():
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _listen(self) -> None:
+        self._path.parent.chmod(0o700)
+        # It gets its name when it listens, so that whoever finds it is answered.
+        unnamed = self._path.with_suffix(".new")
+        unnamed.unlink(missing_ok=True)
+        with contextlib.ExitStack() as on_failure:
+            sock = on_failure.enter_context(contextlib.closing(_bind(unnamed)))
+            self._identity = unnamed.lstat()
+            unnamed.rename(self._path)
+            on_failure.pop_all()
+        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(self._path.lstat(), self._identity)
+        except OSError:
+            return False
 
     async def serve(self) -> None:
         """Answer until cancelled."""
@@ -57,6 +91,8 @@ class ControlSocket:
             while True:
                 try:
                     stream = await self._listener.accept()
+                except trio.ClosedResourceError:  # there is a new one
+                    await trio.lowlevel.checkpoint()
                 except OSError as error:
                     _log.error("control_accept_failed", reason=str(error))
                     await trio.sleep(_ACCEPT_PAUSE_S)
@@ -107,23 +143,14 @@ async def open_control(var: Path, respond: Responder) -> AsyncIterator[ControlSo
     """
     path = (var / SOCKET).absolute()
     try:
-        path.parent.chmod(0o700)
-        # It gets its name when it listens, so that whoever finds it is answered.
-        unnamed = path.with_suffix(".new")
-        unnamed.unlink(missing_ok=True)
-        sock = await _bind(unnamed)
-        unnamed.rename(path)
+        control = ControlSocket(path, respond)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise VarUnusable.of(error, var) from error
-    listener = trio.SocketListener(sock)
     try:
-        yield ControlSocket(listener, respond)
+        yield control
     finally:
-        with trio.CancelScope(shield=True):  # closing a listening socket does not wait for anything
-            await listener.aclose()
-        with contextlib.suppress(OSError):
-            path.unlink()
+        control.close()
 
 
 def peer_uid(sock: trio.socket.SocketType) -> int | None:
@@ -135,12 +162,12 @@ def peer_uid(sock: trio.socket.SocketType) -> int | None:
     return int(uid)
 
 
-async def _bind(path: Path) -> trio.socket.SocketType:
-    sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _bind(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with short_path(path) as address:
-            await sock.bind(address)
-        os.chmod(path, 0o600)  # noqa: PTH101 - blocking, but on a file of this very process
+            sock.bind(address)
+        path.chmod(0o600)
         sock.listen(MAX_CONVERSATIONS)
     except BaseException:
         sock.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from theater_supervisor import __version__
+from theater_supervisor import __version__, inherited
 from theater_supervisor.errors import JournalFailed, SupervisorError
 from theater_supervisor.terminal import (
     READER_GONE,
@@ -192,6 +192,8 @@ def theaterctl(context: click.Context, var: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, or these arguments; an error becomes one clear line and its exit status."""
     prepare_streams()
+    if arguments is None:  # the process is this command's
+        inherited.set_right()
     try:
         status = _run(arguments)
         failure = end_output()

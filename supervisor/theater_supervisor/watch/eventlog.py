@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
 from theater_supervisor.logs.budget import LogBudget
+from theater_supervisor.logs.queued_output import QueuedOutput
 from theater_supervisor.logs.rotation import RotatingFile
 from theater_supervisor.terminal import escape, escape_lines
 
@@ -44,19 +45,24 @@ class LogOptions:
         return LogBudget(directory, self.total_mib * _MIB)
 
 
-def log_to_terminal(log_level: str) -> None:
-    """Send events of `log_level` and above to stderr: coloured on a terminal, with priorities to journald."""
-    _configure(log_level, [_terminal_form()])
+def log_to_terminal(log_level: str, output: QueuedOutput | None = None) -> None:
+    """Send events of `log_level` and above to stderr: coloured on a terminal, with priorities to journald.
+
+    They go by way of `output`, where a process must not wait for whoever reads them.
+    """
+    _configure(log_level, [_terminal_form()], output)
 
 
-def log_to_file(path: Path, options: LogOptions, budget: LogBudget) -> RotatingFile:
+def log_to_file(
+    path: Path, options: LogOptions, budget: LogBudget, output: QueuedOutput | None = None
+) -> RotatingFile:
     """Append events to `path` as JSON lines too, besides stderr; return the file.
 
     Raises OSError when it cannot be opened.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = RotatingFile(path, options.file_mib * _MIB, options.files, budget=budget)
-    _configure(options.level, [_ToFile(file), _terminal_form()])
+    _configure(options.level, [_ToFile(file), _terminal_form()], output)
     return file
 
 
@@ -67,6 +73,11 @@ def goes_to_journald(environment: Mapping[str, str], fd: int) -> bool:
     except OSError:
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def journald_mark(level: str) -> str:
+    """Return what a line of this level begins with on stderr: its priority where that is journald's."""
+    return f"<{_PRIORITIES[level]}>" if goes_to_journald(os.environ, _STDERR) else ""
 
 
 class _ToFile:
@@ -135,7 +146,7 @@ def _traceback(to: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
 
 _RENDERED: Final = frozenset({"timestamp", "level", "exc_info", "stack_info"})
 _CONSOLE: Final = structlog.dev.ConsoleRenderer(
-    colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+    colors=os.isatty(_STDERR) and "NO_COLOR" not in os.environ,
     pad_event_to=24,
     exception_formatter=_traceback,
 )
@@ -144,7 +155,8 @@ _PLAIN: Final = structlog.dev.ConsoleRenderer(
 )
 
 
-def _configure(log_level: str, sinks: list[Any]) -> None:
+def _configure(log_level: str, sinks: list[Any], output: QueuedOutput | None) -> None:
+    stream = cast(TextIO, output) if output else sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -154,6 +166,6 @@ def _configure(log_level: str, sinks: list[Any]) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[log_level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )

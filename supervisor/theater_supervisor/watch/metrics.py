@@ -3,7 +3,7 @@
 Everything is read when it is asked for. Labels are bounded: actors' names, and words from fixed sets.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
 from typing import Final
@@ -17,6 +17,7 @@ from theater_supervisor.actor.histogram import BOUNDS_S, Histogram
 from theater_supervisor.actor.lifecycle import STATES
 from theater_supervisor.app import Supervisor
 from theater_supervisor.gateway.connection.traffic import Traffic
+from theater_supervisor.logs.queued_output import QueuedOutput
 from theater_supervisor.watch.status import ActorStatus, Observer, SupervisorStatus
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -38,17 +39,18 @@ _TRAFFIC: Final[tuple[tuple[str, str, Callable[[Traffic], int]], ...]] = (
 )
 
 
-def render(supervisor: Supervisor, observer: Observer) -> bytes:
+def render(supervisor: Supervisor, observer: Observer, outputs: Sequence[QueuedOutput] = ()) -> bytes:
     """Return all metrics in Prometheus' text format (CONTENT_TYPE)."""
     registry = CollectorRegistry()
-    registry.register(_Collector(supervisor, observer))
+    registry.register(_Collector(supervisor, observer, outputs))
     return generate_latest(registry)
 
 
 class _Collector(Collector):
-    def __init__(self, supervisor: Supervisor, observer: Observer) -> None:
+    def __init__(self, supervisor: Supervisor, observer: Observer, outputs: Sequence[QueuedOutput]) -> None:
         self._supervisor = supervisor
         self._observer = observer
+        self._outputs = outputs
 
     def describe(self) -> Iterable[Metric]:
         return ()  # registering takes no sample
@@ -69,7 +71,15 @@ class _Collector(Collector):
         yield _counter("log_lines_lost", "Lines that could not be written to an actor's log.", lost)
         suppressed = [(actor.name, actor.log_lines_suppressed) for actor in actors]
         yield _counter("log_lines_suppressed", "Lines over an actor's rate.", suppressed)
+        yield self._dropped()
         yield from self._counted()
+
+    def _dropped(self) -> Metric:
+        text = "Lines to the supervisor's own stdout and stderr that nobody took."
+        family = CounterMetricFamily("theater_output_lines_dropped", text, labels=["stream"])
+        for output in self._outputs:
+            family.add_metric([output.name], output.dropped_lines)
+        return family
 
     def _handshakes(self) -> Metric:
         text = "Handshakes by HTTP status; 101 are those that became connections."

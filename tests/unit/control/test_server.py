@@ -205,3 +205,49 @@ def test_a_directory_that_cannot_hold_it_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(VarUnusable, match="--var"):
         trio.run(main)
+
+
+@pytest.mark.parametrize("how", ["removed", "directory removed", "replaced"])
+def test_a_socket_that_was_removed_is_made_anew(tmp_path: Path, how: str) -> None:
+    """Whoever asks at its name is answered again; one that is there stays."""
+    path = tmp_path / SOCKET
+    path.parent.mkdir()
+
+    async def main() -> None:
+        with trio.fail_after(20):
+            async with open_control(tmp_path, echo) as served, trio.open_nursery() as nursery:
+                nursery.start_soon(served.serve)
+                await asked(tmp_path)
+                served.renew()
+                before = path.stat().st_ino
+                served.renew()
+                assert path.stat().st_ino == before
+                path.unlink()
+                if how == "directory removed":
+                    path.parent.rmdir()
+                    with pytest.raises(FileNotFoundError):
+                        served.renew()
+                    path.parent.mkdir()
+                elif how == "replaced":
+                    os.mkfifo(path)
+                served.renew()
+                assert (await asked(tmp_path)).status == 3
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert not path.exists()
+
+
+def test_a_name_that_is_another_ones_stays(tmp_path: Path) -> None:
+    """At the end only the socket of this process is removed."""
+    path = tmp_path / SOCKET
+    path.parent.mkdir()
+
+    async def main() -> None:
+        async with open_control(tmp_path, echo):
+            path.unlink()
+            path.write_text("another's")
+
+    trio.run(main)
+    assert path.read_text() == "another's"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from theater_supervisor.logs import rotation
 from theater_supervisor.watch import eventlog
 from theater_supervisor.watch.eventlog import (
     LogOptions,
@@ -57,6 +58,7 @@ def test_a_full_disk_is_told_on_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The event is not lost for who looks, and nothing is raised."""
+    monkeypatch.setattr(rotation, "open_regular", os.open)  # a device stands in for the disk
     file = log_to_file(Path("/dev/full"), OPTIONS, OPTIONS.budget(tmp_path))
     structlog.get_logger().info("worker_ready", actor="chat")
     file.close()
