@@ -99,8 +99,11 @@ def test_who_reads_gets_a_large_reply_while_others_do_not() -> None:
         async with small_budget(4 * MIB) as rig:
             rig.service.answer = lambda kind, payload: [Reply("binary", bytes(2 * MIB))]
             async with rig.raw(4096) as first, rig.raw(4096) as second, rig.raw() as third:
-                for client in (first, second, third):
+                for client in (first, second):
                     await client.upgrade(frame(TEXT, b"go"))
+                await rig.service.until(lambda: len(rig.service.of(2)) > 1)
+                await trio.sleep(1)
+                await third.upgrade(frame(TEXT, b"go"))
                 size = 0
                 while size < 2 * MIB:
                     event = await third.event()
@@ -126,7 +129,7 @@ async def reply_limit(rig: Rig, client: RawClient) -> None:
 
 async def dismissed(rig: Rig, client: RawClient) -> None:
     """A reload that takes the actor away."""
-    await rig.gateway.dismiss({"fake"}, grace_s=0.01)
+    await rig.gateway.dismiss({"fake"}, "going away", grace_s=0.01)
 
 
 async def too_big(rig: Rig, client: RawClient) -> None:

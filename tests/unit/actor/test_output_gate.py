@@ -34,7 +34,7 @@ class Keeping:
             self.send(replies[at : at + 100])
             yield
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str, error: str = "") -> None:
         """Keep the code."""
         self.ended = code
 
