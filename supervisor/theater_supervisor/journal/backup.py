@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import apsw
 
@@ -21,6 +21,8 @@ from theater_supervisor.journal.verify import Verdict, verify
 
 JOURNAL: Final = "journal.db"
 COMPONENTS: Final = "components"
+
+_PART_BYTES: Final = 1024 * 1024
 
 
 class InTheWay(SupervisorError):
@@ -94,13 +96,25 @@ def _copy_journal(source: Path, target: Path) -> None:
                 reader = _connect(source, apsw.SQLITE_OPEN_READONLY, stack)
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM head").get  # noqa: B018 - the moment is that of the first read
-                held = {file: stack.enter_context(bodies.path(file).open("rb")) for file in bodies.files()}
+                held = {file: _hold(bodies.path(file), stack) for file in bodies.files()}
             _copy_pages(reader, target)
-            for file, opened in held.items():
+            for file, (opened, size) in held.items():
                 with Bodies(target).path(file).open("xb") as copy:
-                    shutil.copyfileobj(opened, copy)
+                    _copy_part(opened, copy, size)
     except apsw.Error as exc:
         raise failure(exc, "copying", source) from exc
+
+
+def _hold(path: Path, stack: ExitStack) -> tuple[BinaryIO, int]:
+    """Open a file that is only appended to; what comes after its present size is of later transitions."""
+    opened = stack.enter_context(path.open("rb"))
+    return opened, os.fstat(opened.fileno()).st_size
+
+
+def _copy_part(opened: BinaryIO, copy: BinaryIO, size: int) -> None:
+    while size and (part := opened.read(min(size, _PART_BYTES))):
+        copy.write(part)
+        size -= len(part)
 
 
 @contextmanager

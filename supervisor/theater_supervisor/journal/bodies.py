@@ -89,13 +89,19 @@ class Bodies:
         were written before it end, at a whole block, and the next one at another.
         """
         newest = max(ends, default=0)
-        for file in self.files():
-            if file >= newest:
+        files = self.files()
+        fence = max((file for file in files if not self.path(file).stat().st_size), default=0)
+        for file in files:
+            if file >= newest and file > fence:
                 start = _whole_blocks(ends.get(file, 0))
                 with suppress(RemoteProtocolError, OSError):
                     if self._holds_batches_behind(file, start, head_seq):
                         return self.path(file).name
         return None
+
+    def fence(self) -> None:
+        """Begin an empty file: what is in those before it and has no rows, is known to have none."""
+        self.path(max(self.files(), default=0) + 1).touch(mode=0o600)
 
     def _holds_batches_behind(self, file: int, start: int, head_seq: int) -> bool:
         with self.path(file).open("rb") as opened:

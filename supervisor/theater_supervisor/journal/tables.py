@@ -206,7 +206,9 @@ def check_bodies(connection: apsw.Connection, path: Path, head_seq: int, bodies:
             file, at, size = read_place(stored)
             ends[file] = max(ends.get(file, 0), at + size)
     beyond = bodies.beyond(ends, head_seq)
-    if beyond is not None:
+    if beyond is not None and connection.pragma("journal_mode") != "wal":
+        bodies.fence()  # a whole copy that SQLite made, and files copied after it
+    elif beyond is not None:
         raise JournalRefused(
             f"{path}: ends at seq {head_seq}, but {beyond} holds later transitions; nothing was changed: "
             f"restore {path.name}-wal, which was there with it, or all files from one backup"

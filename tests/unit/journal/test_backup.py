@@ -1,5 +1,6 @@
 """Copies of live journals under retention, and the way back."""
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -92,3 +93,49 @@ def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
     with pytest.raises(JournalRefused, match="nothing was restored"):
         backup.restore(copy, target, None)
     assert list(target.parent.iterdir()) == []
+
+
+def test_bodies_of_after_the_copys_moment_are_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that is written to grows meanwhile; else the copy would look like one without its log."""
+    database = Database(tmp_path / "data" / "journal.db", "process-crash")
+    database.open(ORIGIN)
+    database.commit([CONNECT, LARGE], UNCHANGED)
+    copy_pages: Callable[[apsw.Connection, Path], None] = backup._copy_pages
+
+    def busy(reader: apsw.Connection, target: Path) -> None:
+        copy_pages(reader, target)
+        go_on(database, 5)
+
+    monkeypatch.setattr(backup, "_copy_pages", busy)
+    backup.back_up(tmp_path / "data", tmp_path / "copy")
+    database.close()
+    copied = Database(tmp_path / "copy" / "journal.db")
+    copied.open(ORIGIN)
+    assert copied.contents.head.seq == 2
+    copied.close()
+
+
+def test_a_copy_by_sqlite_with_bodies_copied_later_is_still_taken(tmp_path: Path) -> None:
+    """So backups were made before there was a command; it opens again and again, and goes on."""
+    database = Database(tmp_path / "data" / "journal.db", "process-crash")
+    database.open(ORIGIN)
+    database.commit([CONNECT, LARGE], UNCHANGED)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    sql = apsw.Connection(str(tmp_path / "data" / "journal.db"))
+    sql.execute("VACUUM INTO ?", (str(copy / "journal.db"),))
+    sql.close()
+    go_on(database, 5)
+    database.close()
+    for file in (tmp_path / "data").glob("journal.db-bodies-*"):
+        shutil.copy(file, copy)
+    for _ in range(3):
+        copied = Database(copy / "journal.db")
+        copied.open(ORIGIN)
+        copied.close()
+    copied.open(ORIGIN)
+    copied.commit([LARGE], UNCHANGED)
+    copied.close()
+    assert verify(copy / "journal.db").fault is None
