@@ -4,13 +4,15 @@
 # make faults  the fault-injection campaigns at their full counts
 # make bench   measure speed beside other servers, about 20 minutes; benchmarks/README.md says what
 # make fuzz    a million frames from a hostile worker, found by coverage
+# make audit   ask an advisory service about every distribution that the others install
+# make constraints  choose the newest versions that pyproject.toml permits, with the hashes of all their files
 # make picture draw who imports whom, docs/architecture.svg
 # make clean   remove what the others made
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults bench fuzz picture clean
+.PHONY: run test check faults bench fuzz audit constraints picture clean
 
 run: .venv/installed
 	$(BIN)/theater-supervise manifests
@@ -35,6 +37,19 @@ fuzz: .venv/installed-dev
 	$(BIN)/pip install --quiet --group fuzz
 	$(BIN)/python -m tests.property.fuzz_frames -runs=1000000 -max_len=1500
 
+audit: .venv/installed-audit
+	$(BIN)/python .ci/audit.py constraints*.txt
+
+# For every Python and system that pyproject.toml permits. Each file goes on from the one before, so that a
+# distribution has one version. uv is not installed by the others: $(PYTHON) -m pip install uv
+UV = $(PYTHON) -m uv pip compile --quiet --no-config --universal --generate-hashes --no-annotate --upgrade \
+	--custom-compile-command 'make constraints' pyproject.toml
+constraints:
+	$(UV) --extra build --group package --output-file constraints.txt
+	$(UV) --group dev --constraints constraints.txt --output-file constraints-dev.txt
+	$(UV) --group bench --constraints constraints-dev.txt --output-file constraints-bench.txt
+	$(UV) --group audit --constraints constraints-dev.txt --output-file constraints-audit.txt
+
 picture: .venv/installed-dev
 	$(BIN)/python docs/draw_architecture.py
 
@@ -47,20 +62,26 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12" \
 	  if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'  # the first that knows --group
 	touch $@
 
+# Nothing is installed whose file has another hash; the project itself is built by what was installed then.
+INSTALL = $(BIN)/pip install --quiet --no-deps
 .venv/installed: .venv/created pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[build]'
+	$(INSTALL) --require-hashes --requirement constraints.txt
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev
+.venv/installed-dev: .venv/installed constraints-dev.txt
+	$(INSTALL) --require-hashes --requirement constraints-dev.txt
+	touch $@
+
+.venv/installed-audit: .venv/installed constraints-audit.txt
+	$(INSTALL) --require-hashes --requirement constraints-audit.txt
 	touch $@
 
 # Peers that can't be installed are left out, so only what is needed may fail here.
-.venv/installed-bench: .venv/installed-dev benchmarks/peers/package.json
-	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
+.venv/installed-bench: .venv/installed-dev constraints-bench.txt benchmarks/peers/package.json
+	$(INSTALL) --require-hashes --requirement constraints-bench.txt
 	mkdir -p build/bench
 	cp benchmarks/peers/package.json build/bench
 	-cd build/bench && npm install --silent --ignore-scripts --no-package-lock
