@@ -169,6 +169,23 @@ def test_a_reply_that_is_no_frame_is_logged_and_skipped(reply: Reply) -> None:
     assert [entry["kind"] for entry in logs if entry["event"] == "reply_refused"] == [reply.kind]
 
 
+def test_many_replies_that_are_no_frames_are_told_of_in_few_lines() -> None:
+    """A client that makes an actor answer with a thousand of them does not fill the log."""
+
+    async def main() -> None:
+        async with gateway_rig() as rig:
+            refused = [Reply("ping", bytes(126))] * 1000
+            rig.service.answer = lambda kind, payload: [*refused, Reply("text", "after")]
+            async with rig.raw() as client:
+                await client.upgrade(frame(TEXT, b"go"))
+                assert await client.event() == TextMessage("after")
+
+    with capture_logs() as logs:
+        run(main)
+    told = [entry["refused_so_far"] for entry in logs if entry["event"] == "reply_refused"]
+    assert told == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+
+
 BROKEN: dict[str, tuple[bytes, int]] = {
     "unmasked": (frame(TEXT, b"x", masked=False), 1002),
     "reserved-bit": (frame(TEXT, b"x", rsv=4), 1002),

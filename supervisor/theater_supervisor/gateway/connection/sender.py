@@ -53,6 +53,7 @@ class Sender:
         )
         self._writing = trio.CancelScope()
         self._end_by_s = math.inf
+        self._refused = 0
         self._stopped = False
         self._run_ended = trio.Event()
 
@@ -177,7 +178,12 @@ class Sender:
             self._traffic.messages_out += 1
         except ValueError as error:
             # A control frame of more than 125 bytes, or text that UTF-8 can't hold.
-            self.log.warning("reply_refused", kind=reply.kind, reason=str(error))
+            self._refused += 1
+            # Of thousands, that one event can bring about, a dozen lines tell.
+            if self._refused.bit_count() == 1:
+                self.log.warning(
+                    "reply_refused", kind=reply.kind, reason=str(error), refused_so_far=self._refused
+                )
 
     def _push(self, data: bytes) -> None:
         if self._outbound.push(data):
