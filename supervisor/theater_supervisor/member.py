@@ -17,6 +17,7 @@ import trio
 from theater_supervisor.actor.actor import Actor
 from theater_supervisor.actor.spec import ActorSpec, Deadlines
 from theater_supervisor.errors import VarUnusable
+from theater_supervisor.files import read_regular
 from theater_supervisor.journal.store import Journal, JournalFailed, Retention
 from theater_supervisor.logs.actor_log import ActorLog
 from theater_supervisor.logs.budget import LogBudget
@@ -97,7 +98,7 @@ async def open_member(configured: Configured, surroundings: Surroundings) -> Asy
     with contextlib.closing(log):
         with _blaming(var):
             await trio.to_thread.run_sync(_keep_component, configured, data)
-            initial_state = manifest.init_state.read_bytes() if manifest.init_state else None
+            initial_state = read_regular(manifest.init_state) if manifest.init_state else None
         journal = await _open_journal(configured, data, initial_state)
         try:
             spec = _spec(configured, surroundings.cgroup)

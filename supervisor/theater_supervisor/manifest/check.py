@@ -5,13 +5,14 @@ loaded here: whether a port is free, a component fits and a key can be used is f
 """
 
 import ipaddress
-import stat
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from theater_supervisor.errors import Problem
+from theater_supervisor.files import NotRegular, open_regular
 
 _Item = TypeVar("_Item")
 
@@ -63,10 +64,10 @@ def check_claims(claims: Sequence[Claims]) -> list[Problem]:
 def why_unreadable(path: Path) -> str | None:
     """Say why a file can't be read, or None when it can."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return "is not a file"
-        with path.open("rb"):
-            return None
+        os.close(open_regular(path))
+        return None
+    except NotRegular as error:
+        return error.strerror
     except FileNotFoundError:
         return "doesn't exist"
     except OSError as error:

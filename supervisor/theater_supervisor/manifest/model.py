@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from theater_supervisor.errors import ManifestError, Problem
+from theater_supervisor.files import read_regular
 from theater_supervisor.manifest.check import Claims, Endpoint, check_claims, why_unreadable
 from theater_supervisor.manifest.tables import (
     JournalConfig,
@@ -153,7 +154,7 @@ def read_directory(directory: Path) -> tuple[list[Manifest], list[Problem]]:
     alone, as a shell's `*.toml` does.
     """
     try:
-        files = sorted(file for file in directory.iterdir() if file.match("[!.]*.toml"))
+        files = sorted(file for file in directory.iterdir() if _is_manifest(file))
     except OSError as error:
         return [], [_directory_problem(directory, error)]
     if not files:
@@ -192,6 +193,10 @@ def read_limits(file: Path) -> tuple[str | None, Limits]:
         ) from error
 
 
+def _is_manifest(file: Path) -> bool:
+    return file.suffix.lower() == ".toml" and not file.name.startswith(".")
+
+
 def _directory_problem(directory: Path, error: OSError) -> Problem:
     match error:
         case FileNotFoundError():
@@ -206,9 +211,9 @@ def _directory_problem(directory: Path, error: OSError) -> Problem:
 def _read_toml(file: Path) -> dict[str, Any] | Problem:
     if why := why_unreadable(file):
         return Problem(str(file), "", why)
-    text = file.read_bytes()
+    text = read_regular(file)
     try:
-        return tomllib.loads(text.decode())
+        return tomllib.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         return Problem(str(file), f"line {line}", "is not UTF-8 text")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.special_files import place_special
 from theater_supervisor.errors import ManifestError
 from theater_supervisor.manifest.model import Manifest, load_directory, read_directory
 from theater_supervisor.manifest.tables import Limits
@@ -174,7 +175,7 @@ ONE_KEY_WRONG = {
         '"other.wasm"',
         "component_path: m/other.wasm doesn't exist (build it, or say how in [build])",
     ),
-    "component_path a directory": ('"chat.wasm"', '"."', "component_path: m is not a file"),
+    "component_path a directory": ('"chat.wasm"', '"."', "component_path: m is a directory, not a file"),
     "component_path unreadable": (
         '"chat.wasm"',
         '"loop"',
@@ -409,7 +410,7 @@ def test_a_manifest_that_is_no_file_is_a_problem(directory: Path) -> None:
     (directory / "b.toml").symlink_to("nowhere")
     (directory / "c.toml").symlink_to("c.toml")
     assert problems(directory, d="a = " + "[" * 100_000, e="a = " + "1" * 5_000) == [
-        "m/a.toml: is not a file",
+        "m/a.toml: is a directory, not a file",
         "m/b.toml: doesn't exist",
         "m/c.toml: can't be read: Too many levels of symbolic links",
         "m/d.toml: is nested too deeply",
@@ -546,3 +547,18 @@ def test_handlers_on_one_port_share_their_tls(directory: Path) -> None:
         "m/b.toml: handlers[0].config.tls: is not as for the same port in m/a.toml "
         "(handlers on one port share cert and key)"
     ]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_named_and_not_waited_for(directory: Path, kind: str) -> None:
+    """Neither where a manifest is expected, nor a component, nor a first state."""
+    place_special(directory / "a.toml", kind)
+    [problem] = problems(directory)
+    assert problem == f"m/a.toml: is a {kind}, not a file"
+
+
+@pytest.mark.parametrize("name", ["A.TOML", "a.Toml"])
+def test_a_suffix_and_a_byte_order_mark_do_not_matter(directory: Path, name: str) -> None:
+    """As some editors and file systems write them."""
+    (directory / name).write_bytes(b"\xef\xbb\xbf" + b"surprise = 1\n")
+    assert any(f"m/{name}: surprise" in problem for problem in problems(directory))
