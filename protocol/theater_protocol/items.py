@@ -6,7 +6,7 @@ and read in cbor.py and framing.py. What comes from the other process is trusted
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.fields import broken, read_count, read_octets, read_payload, read_state, read_typed
@@ -40,6 +40,8 @@ from theater_protocol.messages import (
     payload_bytes,
 )
 
+_T = TypeVar("_T")
+
 _EVENT_OVERHEAD_BYTES: Final = 96  # a frame without what it carries
 _REPLY_KINDS: Final = frozenset({"text", "binary", "ping", "pong", "close"})
 _OUTCOMES: Final = frozenset({"ok", "err", "trap", "timeout"})
@@ -66,12 +68,14 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             return [16, sha256, exports_init, sandbox_level]
 
 
-def encode_frames(frames: Iterable[ToWorker | FromWorker]) -> bytes:
+def encode_frames(frames: Sequence[ToWorker | FromWorker]) -> bytes:
     """Encode frames for one write.
 
     An item is a frame's own or an array of as many as MAX_BATCH_FRAME_BYTES allow, which costs half as much.
     Raises what to_item and framing.encode_frame do.
     """
+    if len(frames) == 1 and _size_bytes(frames[0]) <= MAX_BATCH_FRAME_BYTES:
+        return encode_frame(to_item(frames[0]))
     parts: list[bytes] = []
     for item, size in _batches(frames):
         if size > MAX_BATCH_FRAME_BYTES:
@@ -116,12 +120,12 @@ def _size_bytes(frame: ToWorker | FromWorker) -> int:
 
 def to_worker(item: object) -> ToWorker:
     """Read one frame's item that the supervisor sent. Raises RemoteProtocolError when it is not one."""
-    return cast(ToWorker, _read(item, _TO_WORKER))
+    return _read(item, _TO_WORKER)
 
 
 def from_worker(item: object) -> FromWorker:
     """Read one frame's item that a worker sent. Raises RemoteProtocolError when it is not one."""
-    return cast(FromWorker, _read(item, _FROM_WORKER))
+    return _read(item, _FROM_WORKER)
 
 
 def all_to_worker(items: Iterable[object]) -> list[ToWorker]:
@@ -148,7 +152,7 @@ def _update_item(update: StateUpdate) -> object:
             return ["changed", state]
 
 
-def _read(item: object, readers: Mapping[int, tuple[int, Callable[[list[object]], object]]]) -> object:
+def _read(item: object, readers: Mapping[int, tuple[int, Callable[[list[object]], _T]]]) -> _T:
     if type(item) is not list or not item or type(item[0]) is not int:
         broken("a frame must be an array that starts with its tag")
     arity, reader = readers.get(item[0], (0, None))
@@ -262,5 +266,12 @@ def _read_update(value: object) -> StateUpdate:
             raise RemoteProtocolError("unknown state update")
 
 
-_TO_WORKER: Final = {1: (7, _read_start), 2: (6, _read_deliver), 3: (1, _read_stop)}
-_FROM_WORKER: Final = {16: (4, _read_ready), 17: (7, _read_result)}
+_TO_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], ToWorker]]]] = {
+    1: (7, _read_start),
+    2: (6, _read_deliver),
+    3: (1, _read_stop),
+}
+_FROM_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], FromWorker]]]] = {
+    16: (4, _read_ready),
+    17: (7, _read_result),
+}

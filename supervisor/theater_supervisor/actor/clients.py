@@ -68,5 +68,7 @@ class Clients:
 
     def wake(self, count: int | None = None) -> None:
         """Let the `count` that have waited longest ask again; all without a count."""
+        if not self._waiting:
+            return
         for connection in list(itertools.islice(self._waiting, count)):
             self._waiting.pop(connection).set()

@@ -126,6 +126,8 @@ class DeliveryWindow:
         """
         if self._backlog:
             self._line_up()
+        elif not self._arrived and self._in_flight.events == len(self._taken):
+            return []
         in_flight, limits = self._in_flight, self.limits
         # Whether anything may follow init is known from its result.
         events = 1 if self._suspects or self._head_is_init() else limits.in_flight_events

@@ -167,10 +167,11 @@ class Dialogue:
                     results = _results(frames)
                     pending += results
                     received = check_bounds(results, self._window.in_flight, limits, received)
-                    ahead = ReadAhead(link)
+                    source: ReadAhead | Link = link
                     if count := committable(pending):
                         self.patience.until(math.inf)
                         if received.octets > READ_AHEAD_BYTES:
+                            source = ahead = ReadAhead(link)
                             await ahead.during(partial(self._commit, pending[:count]))
                         else:
                             await self._commit(pending[:count])
@@ -180,7 +181,7 @@ class Dialogue:
                             received = check_bounds(pending, len(pending), limits)
                         self._answer_by_s = math.inf
                         self._expect_answer()
-                    frames = await ahead.receive()
+                    frames = await source.receive()
                     if not frames:
                         return None
             except RemoteProtocolError as exc:
