@@ -12,9 +12,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from tests.components import build
 
@@ -125,19 +126,28 @@ async def supervisor(directory: Path, *options: str) -> AsyncIterator[Running]:
 
 @contextlib.asynccontextmanager
 async def client(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[WebSocketConnection]:
-    """Connect a real WebSocket client."""
-    async with trio.open_nursery() as nursery:
-        extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        with trio.fail_after(PATIENCE_S):
-            connection = await connect_websocket_url(nursery, url, extra_headers=extra)
-        try:
-            yield connection
-        finally:
-            with trio.move_on_after(1, shield=True):
-                await connection.aclose()
-            # aclose leaves the stream open when the server has begun to close.
-            await trio.aclose_forcefully(connection._stream)
-            nursery.cancel_scope.cancel()
+    """Connect a real WebSocket client; its socket is closed however far its handshake came."""
+    place = urlsplit(url)
+    assert place.scheme == "ws"
+    target = f"{place.path or '/'}{f'?{place.query}' if place.query else ''}"
+    extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    with trio.fail_after(PATIENCE_S):
+        stream = await trio.open_tcp_stream(place.hostname or "", place.port or 80)
+    try:
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(PATIENCE_S):
+                connection = await wrap_client_stream(
+                    nursery, stream, place.netloc, target, extra_headers=extra
+                )
+            try:
+                yield connection
+            finally:
+                with trio.move_on_after(1, shield=True):
+                    await connection.aclose()
+                nursery.cancel_scope.cancel()
+    finally:
+        # Left open by a handshake that was cut off, and where the server has begun to close.
+        await trio.aclose_forcefully(stream)
 
 
 async def ask(connection: WebSocketConnection, message: str | bytes) -> str | bytes:

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from theater_supervisor.files import NotRegular, check_regular, read_regular
+
 _NOT_SECRET: Final = stat.S_IRWXO | stat.S_IWGRP
 
 
@@ -36,7 +38,7 @@ def check_integrity(file: Path) -> None:
 def read_text(file: Path) -> str:
     """Return what is in it. Raises SecretUnusable."""
     try:
-        return file.read_text("utf-8-sig")
+        return read_regular(file).decode("utf-8-sig")
     except OSError as error:
         raise unreadable(file, error) from None
     except UnicodeDecodeError:
@@ -51,8 +53,9 @@ def unreadable(file: Path, error: OSError) -> SecretUnusable:
 def _mode(file: Path) -> int:
     try:
         mode = file.stat().st_mode
+        check_regular(mode, file)
+    except NotRegular as error:
+        raise SecretUnusable(f"{file} {error.strerror}") from None
     except OSError as error:
         raise unreadable(file, error) from None
-    if not stat.S_ISREG(mode):
-        raise SecretUnusable(f"{file} is not a file")
     return mode
