@@ -6,7 +6,7 @@ signals, commands and whatever else wants a change or a look is the business of 
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -28,8 +28,8 @@ from theater_supervisor.journal.lock import Lock, LockHeld, acquire
 from theater_supervisor.logs.budget import LogBudget
 from theater_supervisor.manifest.model import Manifest, read_directory
 from theater_supervisor.member import Surroundings
-from theater_supervisor.ports import Bound, Ports
-from theater_supervisor.preflight import give_back, preflight
+from theater_supervisor.ports import Bound, Ports, PortTaken
+from theater_supervisor.preflight import preflight
 from theater_supervisor.process.template import forking
 from theater_supervisor.reload import Changes, Configured, compare
 from theater_supervisor.roster import Roster
@@ -92,12 +92,12 @@ class Supervisor:
         """
         with acquire(self._surroundings.var) as self._lock, self._preparing, busy_polling():
             self.locked.set()
-            ports = await preflight(manifests)
-            async with aclosing(ports), forking():
-                compiled = await self._prepare(manifests)
-                async with trio.open_nursery() as actors:
-                    self.roster = Roster(actors, self._surroundings, self._fail)
-                    await self._open_and_serve(_configured(manifests, compiled, ports), ports)
+            with closing(await preflight(manifests)) as ports:
+                async with forking():
+                    compiled = await self._prepare(manifests)
+                    async with trio.open_nursery() as actors:
+                        self.roster = Roster(actors, self._surroundings, self._fail)
+                        await self._open_and_serve(_configured(manifests, compiled, ports), ports)
         _log.info("stopped")
         if self._failure is not None:
             raise self._failure
@@ -155,6 +155,12 @@ class Supervisor:
             await self.roster.add(configured)
         except SupervisorError as error:
             self._failure = error  # raised by `run`, not in the group that the nursery would make of it
+            return
+        try:
+            ports.listen()
+        except PortTaken as error:
+            self._failure = error
+            await self.roster.remove(tuple(self.roster.members), HASTE_S)
         else:
             self.roster.warn_of_orphans()
             await self._serve(ports)
@@ -162,7 +168,7 @@ class Supervisor:
     async def _serve(self, ports: Ports) -> None:
         self._places = ports.places
         routes = self._routes(self.roster.configured, ports)
-        self.gateway = Gateway(routes, tls=ports.tls())
+        self.gateway = Gateway(routes, tls=ports.tls(), max_sockets=ports.max_sockets)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.gateway.serve, ports.listeners)
             self.phase = "serving"
@@ -200,14 +206,15 @@ class Supervisor:
         wanted, ports = await self._check(build=not dry_run)
         changes = compare(self.roster.configured, wanted)
         if dry_run:
-            await give_back(ports)
+            ports.close()
             return changes
         changed = {name: wanted[name] for name in changes.changed}
         try:
             await self.roster.keep(changed)
+            ports.listen()
             await self.roster.add({name: wanted[name] for name in changes.added})
         except BaseException:
-            await give_back(ports)
+            ports.close()
             raise
         await self.roster.change(changed)
         await self._apply(changes, wanted, ports)
@@ -226,12 +233,14 @@ class Supervisor:
         try:
             compiled = await self._prepare(manifests, build=build)
         except BaseException:
-            await give_back(ports)
+            ports.close()
             raise
         return _configured(manifests, compiled, ports), ports
 
     async def _apply(self, changes: Changes, wanted: Mapping[str, Configured], ports: Ports) -> None:
-        self.gateway.change(self._routes(wanted, ports), ports.listeners, ports.tls())
+        self.gateway.change(
+            self._routes(wanted, ports), ports.listeners, ports.tls(), max_sockets=ports.max_sockets
+        )
         self._places = ports.places
         await self.gateway.dismiss(changes.removed, "the actor was removed", grace_s=CLOSE_S)
         await self.roster.remove(changes.removed, STOP_S)

@@ -26,7 +26,7 @@ async def check(manifests: Sequence[Manifest], known: Sequence[Problem], var: Pa
 
 async def check_quickly(manifests: Sequence[Manifest], known: Sequence[Problem]) -> None:
     """Find out what takes no time to find. Raises as `check` does, and makes nothing."""
-    await (await preflight(manifests, known)).aclose()
+    (await preflight(manifests, known)).close()
 
 
 def make_private(var: Path) -> None:

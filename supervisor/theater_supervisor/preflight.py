@@ -24,7 +24,7 @@ async def preflight(
     """
     problems, ports = list(known), Ports()
     try:
-        ports = await bind_ports(manifests, bound)
+        ports = bind_ports(manifests, bound)
     except ManifestError as error:
         problems += error.problems
     try:
@@ -32,12 +32,6 @@ async def preflight(
         if problems:
             raise ManifestError(sorted(problems, key=lambda problem: problem.file))
     except BaseException:
-        await give_back(ports)
+        ports.close()
         raise
     return ports
-
-
-async def give_back(ports: Ports) -> None:
-    """Stop listening, even when cancelled: closing a listening socket does not wait for anything."""
-    with trio.CancelScope(shield=True):
-        await ports.aclose()

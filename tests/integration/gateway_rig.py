@@ -22,13 +22,22 @@ from theater_supervisor.gateway.connection.limits import (
     ConnectionLimits,
 )
 from theater_supervisor.gateway.connection.wire import Frames
-from theater_supervisor.gateway.door.accepting import bind
+from theater_supervisor.gateway.door.accepting import bind, listen
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.limits import HandshakeLimits
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
 
 LOCAL = ("127.0.0.1", 0)
+
+
+def listening(host: str, port: int) -> list[socket.socket]:
+    """Bind and listen, as for a gateway that serves at once."""
+    bound = bind(host, port)
+    listen(bound)
+    return bound
+
+
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 HEADERS = {
     b"Host": b"127.0.0.1",
@@ -260,7 +269,7 @@ async def gateway_rig(
     )
     gateway = Gateway([route], handshakes)
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
+        await nursery.start(gateway.serve, {LOCAL: listening(*LOCAL)})
         (address,) = gateway.addresses()[LOCAL]
         rig = Rig(gateway, service, address[1])
         rig.idle_tasks = rig._tasks()

@@ -2,9 +2,11 @@
 
 import errno
 import gc
+import socket
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -24,13 +26,14 @@ from tests.integration.gateway_rig import (
     Rig,
     frame,
     gateway_rig,
+    listening,
     request,
     run,
 )
 from theater_protocol.messages import Payload, Reply
 from theater_supervisor.exchange import MessageKind
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
-from theater_supervisor.gateway.door.accepting import bind
+from theater_supervisor.gateway.door.accepting import bind, close, listen
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
@@ -544,7 +547,7 @@ def test_several_actors_share_a_port() -> None:
         root, chat = FakeService("root"), FakeService("chat")
         gateway = Gateway([Route(*LOCAL, "/", 1, root), Route(*LOCAL, "/chat", 1, chat)])
         async with trio.open_nursery() as nursery:
-            await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
+            await nursery.start(gateway.serve, {LOCAL: listening(*LOCAL)})
             (address,) = gateway.addresses()[LOCAL]
             rig = Rig(gateway, root, address[1])
             async with rig.websocket("/chatter"), rig.websocket("/chat/room") as ws:
@@ -558,16 +561,39 @@ def test_several_actors_share_a_port() -> None:
 
 
 def test_a_taken_port_is_an_error_with_its_errno() -> None:
-    """The second bind of an address says EADDRINUSE."""
-
-    async def main() -> None:
-        (listener,) = await bind(*LOCAL)
-        async with listener:
+    """The second bind of an address says EADDRINUSE, whether the first one listens yet or not."""
+    (bound,) = bind(*LOCAL)
+    with bound:
+        for _ in range(2):
             with pytest.raises(OSError) as taken:
-                await bind("127.0.0.1", listener.socket.getsockname()[1])
+                bind("127.0.0.1", bound.getsockname()[1])
             assert taken.value.errno == errno.EADDRINUSE
+            listen([bound])
 
-    run(main)
+
+def test_nobody_connects_before_somebody_listens() -> None:
+    """A client, or a probe, that is too early is refused and not left in a queue."""
+    (bound,) = bind(*LOCAL)
+    with bound:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(bound.getsockname())
+        listen([bound])
+        socket.create_connection(bound.getsockname()).close()
+
+
+def test_connections_that_are_over_keep_nobody_from_binding() -> None:
+    """Whoever closes first has the port in TIME_WAIT for a minute."""
+    (bound,) = bind(*LOCAL)
+    listen([bound])
+    with bound, socket.create_connection(bound.getsockname()) as client:
+        bound.setblocking(True)
+        served, _ = bound.accept()
+        served.close()
+        assert client.recv(1) == b""
+        address = bound.getsockname()
+    again = bind(*address)
+    listen(again)
+    close(again)
 
 
 def test_listeners_must_match_the_routes() -> None:
@@ -581,26 +607,17 @@ def test_listeners_must_match_the_routes() -> None:
     run(main)
 
 
-class ExhaustedListener:
+class ExhaustedListener(socket.socket):
     """A listener whose accept fails for want of file descriptors, some times, before it works."""
 
-    def __init__(self, listener: trio.SocketListener, failures: int) -> None:
-        self.socket = listener.socket
-        self.failures = failures
-        self._listener = listener
+    failures = 3
 
-    async def accept(self) -> trio.SocketStream:
+    def accept(self) -> tuple[socket.socket, Any]:
         """Accept, or fail as accept(2) does when the process is out of descriptors."""
         if self.failures:
-            self.failures -= 1
+            type(self).failures -= 1
             raise OSError(errno.EMFILE, "Too many open files")
-        return await self._listener.accept()
-
-    async def __aenter__(self) -> "ExhaustedListener":
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._listener.aclose()
+        return super().accept()
 
 
 def test_running_out_of_descriptors_ends_no_listener() -> None:
@@ -609,13 +626,15 @@ def test_running_out_of_descriptors_ends_no_listener() -> None:
     async def main() -> None:
         service = FakeService()
         gateway = Gateway([Route(*LOCAL, "/", 1, service)])
-        (listener,) = await bind(*LOCAL)
-        exhausted = ExhaustedListener(listener, failures=3)
+        (listener,) = listening(*LOCAL)
+        exhausted = ExhaustedListener(fileno=listener.detach())
+        exhausted.setblocking(False)
+        port = exhausted.getsockname()[1]
         async with trio.open_nursery() as nursery:
             await nursery.start(gateway.serve, {LOCAL: [exhausted]})
-            await Rig(gateway, service, listener.socket.getsockname()[1]).good_client_is_served()
+            await Rig(gateway, service, port).good_client_is_served()
             nursery.cancel_scope.cancel()
-        assert exhausted.failures == 0
+        assert ExhaustedListener.failures == 0
 
     with capture_logs() as logs:
         run(main)

@@ -22,6 +22,7 @@ from tests.integration.gateway_rig import (
     Rig,
     frame,
     gateway_rig,
+    listening,
     request,
     run,
 )
@@ -30,7 +31,6 @@ from theater_supervisor.gateway.connection.limits import (
     ConnectionLimits,
     RateLimit,
 )
-from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.access import AccessRules
 from theater_supervisor.gateway.door.limits import HandshakeLimits
 from theater_supervisor.gateway.door.listener import Gateway
@@ -349,7 +349,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def served(gateway: Gateway, nursery: trio.Nursery) -> int:
     """Start a gateway; return its port."""
-    await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
+    await nursery.start(gateway.serve, {LOCAL: listening(*LOCAL)})
     return gateway.addresses()[LOCAL][0][1]
 
 
@@ -458,7 +458,7 @@ def test_ipv6_and_ipv4_lead_to_the_same_actor() -> None:
             ]
         )
         async with trio.open_nursery() as nursery:
-            await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL), sixth: await bind(*sixth)})
+            await nursery.start(gateway.serve, {LOCAL: listening(*LOCAL), sixth: listening(*sixth)})
             for address in (LOCAL, sixth):
                 host, port = gateway.addresses()[address][0]
                 client = RawClient(await trio.open_tcp_stream(host, port))

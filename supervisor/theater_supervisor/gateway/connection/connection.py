@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
 import trio
 
 from theater_protocol.messages import Reply
@@ -40,9 +39,9 @@ from theater_supervisor.gateway.connection.wire import (
     TextMessage,
     Wire,
 )
+from theater_supervisor.logs.peer_log import PeerLog
 
 _LOGIN_CHECK_S: Final = 30.0  # for a suspended machine
-_log = structlog.get_logger()
 
 _RECEIVE_BYTES: Final = 16 * 1024
 _RECEIVE_MORE_BYTES: Final = 64 * 1024
@@ -70,6 +69,7 @@ class Connection:
         receive_budget: ReceiveBudget,
         turns: Turns,
         remote: str,
+        log: PeerLog,
     ) -> None:
         self.client_address = remote
         self.opened_at_us = time.time_ns() // 1000
@@ -79,7 +79,7 @@ class Connection:
         self._limits = limits
         self._receive_budget = receive_budget
         self._turns = turns
-        self._log = _log.bind(actor=service.name, remote=remote)
+        self._log = log.bind(actor=service.name, remote=remote)
         self._reading = trio.CancelScope()
         self._wire = Wire(stream, limits.max_message_bytes)
         self._sender = Sender(
@@ -99,6 +99,11 @@ class Connection:
     def connection_id(self) -> int:
         """Its number with that actor, 0 before the actor has taken it on."""
         return self._intake.connection
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """What it runs in, while it is served: cancelled, it is dropped."""
+        return self._nursery.cancel_scope
 
     @property
     def waiting_bytes(self) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import trio
-from structlog.typing import FilteringBoundLogger
 
 from theater_protocol.messages import Reply
 from theater_supervisor.gateway.connection.closing import Closing, reason_for
@@ -18,6 +17,7 @@ from theater_supervisor.gateway.connection.outbound import Outbound, SendBudget
 from theater_supervisor.gateway.connection.stream import Stream, linger, reset, see_off
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.wire import CloseConnection, Event, Wire
+from theater_supervisor.logs.peer_log import PeerLog
 
 _PART: Final = 256  # replies
 
@@ -38,7 +38,7 @@ class Sender:
         traffic: Traffic,
         reading: trio.CancelScope,
         on_close: Callable[[], None],
-        log: FilteringBoundLogger,
+        log: PeerLog,
     ) -> None:
         self.log = log
         self.closing: Closing | None = None
@@ -73,8 +73,9 @@ class Sender:
         return self._outbound.held_bytes
 
     def begin(self, response: bytes) -> None:
-        """Queue what accepts the handshake."""
+        """Send what accepts the handshake."""
         self._outbound.push(response)
+        self._outbound.flush()
 
     def send(self, results: Sequence[Sequence[Reply]]) -> None:
         """Send the replies of committed results, in one write where it can."""

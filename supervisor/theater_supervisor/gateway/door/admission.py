@@ -59,10 +59,10 @@ class AddressCounts:
             del self._counts[address]
 
 
-class Pending(Generic[T]):
-    """Handshakes under way, oldest first, bounded in all and per address.
+class Waiting(Generic[T]):
+    """Clients that wait for something, oldest first, bounded in all and per address.
 
-    A good client is through in a moment, so beyond a bound it is the oldest one that has to make room.
+    A good one is through in a moment, so beyond a bound it is the oldest one that has to make room.
     """
 
     def __init__(self, max_all: int, max_per_address: int) -> None:
@@ -77,8 +77,8 @@ class Pending(Generic[T]):
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def add(self, handshake: T, address: str | None) -> T | None:
-        """Add a handshake; return the one that must make room for it, if any.
+    def add(self, client: T, address: str | None) -> T | None:
+        """Add a client; return the one that must make room for it, if any.
 
         One without an address, which a proxy brings, only counts in all.
         """
@@ -88,17 +88,17 @@ class Pending(Generic[T]):
             oldest = next(iter(same))
         elif len(self._addresses) >= self._max_all:
             oldest = next(iter(self._addresses))
-        self._addresses[handshake] = address
-        same[handshake] = None
+        self._addresses[client] = address
+        same[client] = None
         if oldest is not None:
             self.remove(oldest)
         return oldest
 
-    def remove(self, handshake: T) -> None:
-        """Forget a handshake that is over; a second time does nothing."""
-        address = self._addresses.pop(handshake, None)
+    def remove(self, client: T) -> None:
+        """Forget a client that waits no longer; a second time does nothing."""
+        address = self._addresses.pop(client, None)
         if address is not None:
             same = self._by_address[address]
-            del same[handshake]
+            del same[client]
             if not same:
                 del self._by_address[address]

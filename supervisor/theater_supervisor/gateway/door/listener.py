@@ -5,17 +5,14 @@ of that in one task, whose failure ends that connection and nothing else. What a
 `handshake`'s, what happens on an open connection is `connection`'s.
 """
 
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
-from http import HTTPStatus
 from typing import Final
 
-import structlog
 import trio
 
-from theater_supervisor.gateway.connection.admitted import Admitted
 from theater_supervisor.gateway.connection.connection import Connection
 from theater_supervisor.gateway.connection.inbox import ReceiveBudget
 from theater_supervisor.gateway.connection.limits import (
@@ -25,30 +22,27 @@ from theater_supervisor.gateway.connection.limits import (
     SEND_BUDGET_REPLIES,
 )
 from theater_supervisor.gateway.connection.outbound import SendBudget
-from theater_supervisor.gateway.connection.stream import Stream, linger, peer, shown
+from theater_supervisor.gateway.connection.stream import Stream, shown
 from theater_supervisor.gateway.connection.tidying import Tidying
 from theater_supervisor.gateway.connection.traffic import Traffic
 from theater_supervisor.gateway.connection.turns import Turns
-from theater_supervisor.gateway.door.accepting import accepted
-from theater_supervisor.gateway.door.admission import Pending
-from theater_supervisor.gateway.door.entrances import Entrances, Place
-from theater_supervisor.gateway.door.handshake import Head, HeadReader, Rejection
+from theater_supervisor.gateway.door.accepting import Sockets, close, keep_accepting
+from theater_supervisor.gateway.door.attendant import Attendant, Visitor
+from theater_supervisor.gateway.door.entrances import Entrances
 from theater_supervisor.gateway.door.limits import HandshakeLimits
 from theater_supervisor.gateway.door.routes import Address, Route
+from theater_supervisor.logs.peer_log import PeerLog, PeerLogRates
 
-_log = structlog.get_logger()
-
-_HEAD_READ_BYTES: Final = 16 * 1024
 _POLL_S: Final = 0.01
 
 
 class Gateway:
     """The way in for clients: serves every route on its listeners, with TLS at the addresses in `tls`.
 
-    `handshakes` counts what became of them, by HTTP status. `send_budget_bytes` is what may wait to be sent
-    to all clients together, at least two of the largest replies; `receive_budget_bytes` what may be read of
-    them and wait for more of a message or for room, at least four of the largest messages. Raises ValueError
-    when two routes share address and path.
+    `send_budget_bytes` is what may wait to be sent to all clients together, at least two of the largest
+    replies; `receive_budget_bytes` what may be read of them and wait for more of a message or for room, at
+    least four of the largest messages; `max_sockets` how many sockets all may have. Raises ValueError when two
+    routes share address and path.
     """
 
     _acceptors: trio.Nursery
@@ -62,9 +56,8 @@ class Gateway:
         tls: Mapping[Address, ssl.SSLContext] | None = None,
         send_budget_bytes: int = SEND_BUDGET_BYTES,
         receive_budget_bytes: int = RECEIVE_BUDGET_BYTES,
+        max_sockets: int | None = None,
     ) -> None:
-        self.handshakes: Counter[int] = Counter()
-        self._limits = limits or HandshakeLimits()
         self._routes = tuple(routes)
         self._tls = dict(tls or {})
         self._send_budget_bytes = send_budget_bytes
@@ -75,11 +68,12 @@ class Gateway:
         self._addresses: dict[Address, list[Address]] = {}
         self._connections: set[Connection] = set()
         self._past_traffic: dict[str, Traffic] = {}
-        self._pending: Pending[trio.CancelScope] = Pending(
-            self._limits.max_pending, self._limits.max_pending_per_address
-        )
         self._tidying = Tidying(self._send_budget, self._receive_budget)
         self._turns = Turns()
+        self._sockets = Sockets(max_sockets)
+        self._log_rates = PeerLogRates()
+        self._log = PeerLog(self._log_rates)
+        self._attendant = Attendant(self._entrances, limits or HandshakeLimits(), self._turns, self._log)
         self._draining = False
         self._accepting = trio.CancelScope()
         self._accepting_at: dict[Address, list[trio.CancelScope]] = {}
@@ -91,9 +85,19 @@ class Gateway:
         return self._addresses
 
     @property
+    def handshakes(self) -> Counter[int]:
+        """What became of handshakes, by HTTP status."""
+        return self._attendant.handshakes
+
+    @property
     def connections(self) -> Collection[Connection]:
         """The WebSocket connections that are open."""
         return self._connections
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets clients have: for handshakes, for connections, and on their way out."""
+        return self._sockets.held
 
     def traffic(self) -> dict[str, Traffic]:
         """Add up what every actor's connections have carried so far, open ones included."""
@@ -104,14 +108,14 @@ class Gateway:
 
     async def serve(
         self,
-        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        listeners: Mapping[Address, Sequence[socket.socket]],
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept and serve clients until cancelled or drained; then every connection is gone.
 
-        `listeners` has what `bind` returned for each address of the routes, and is closed at the end. Raises
-        ValueError when the addresses differ.
+        `listeners` has for each address of the routes what is bound and listened on; it is closed at the
+        end. Raises ValueError when the addresses differ.
         """
         _check_addresses(self._entrances.addresses, listeners.keys())
         self._ended = trio.Event()
@@ -125,18 +129,21 @@ class Gateway:
     def change(
         self,
         routes: Sequence[Route],
-        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        listeners: Mapping[Address, Sequence[socket.socket]],
         tls: Mapping[Address, ssl.SSLContext] | None = None,
+        *,
+        max_sockets: int | None = None,
     ) -> None:
         """Serve these routes from now on, while `serve` runs; open connections stay as they are.
 
-        `listeners` has what `bind` returned for the addresses that are new; addresses without a route are
+        `listeners` has those of the addresses that are new; addresses without a route are
         given up. Clients of a route that is there again count against its places as before. `tls` is for the
         handshakes to come. Raises ValueError as the constructor and `serve` do, with nothing changed.
         """
         wanted, standing = {route.address for route in routes}, self._accepting_at.keys()
         _check_addresses(wanted - standing, listeners.keys())
         self._entrances.change(routes)
+        self._sockets.allow(max_sockets)
         self._routes, self._tls = tuple(routes), dict(tls or {})
         self._send_budget.max_bytes = self._sent_at_most()
         self._receive_budget.max_bytes = self._received_at_most()
@@ -151,8 +158,7 @@ class Gateway:
         self._draining = True
         self._accepting.cancel()
         self._tidying.cancel()
-        for scope in self._pending:
-            scope.cancel()
+        self._attendant.close()
 
     def hush(self) -> None:
         """Take no more messages from the clients that are there; control frames are answered still."""
@@ -187,13 +193,14 @@ class Gateway:
 
     async def _accept_all(
         self,
-        listeners: Mapping[Address, Sequence[trio.SocketListener]],
+        listeners: Mapping[Address, Sequence[socket.socket]],
         cages: trio.Nursery,
         task_status: trio.TaskStatus[None],
     ) -> None:
         with self._accepting:
             async with trio.open_nursery() as self._acceptors:
                 self._cage_nursery = cages
+                self._acceptors.start_soon(self._log_rates.keep_reporting)
                 self._listen(listeners)
                 task_status.started()
                 # Addresses come and go; accepting ends with the gateway.
@@ -207,30 +214,45 @@ class Gateway:
         largest = max((route.limits.max_message_bytes for route in self._routes), default=0)
         return max(self._receive_budget_bytes, RECEIVE_BUDGET_MESSAGES * largest)
 
-    def _listen(self, listeners: Mapping[Address, Sequence[trio.SocketListener]]) -> None:
+    def _listen(self, listeners: Mapping[Address, Sequence[socket.socket]]) -> None:
         for address, bound in listeners.items():
-            self._addresses[address] = [listener.socket.getsockname()[:2] for listener in bound]
+            self._addresses[address] = [listener.getsockname()[:2] for listener in bound]
             scopes = self._accepting_at[address] = [trio.CancelScope() for _ in bound]
             for listener, scope in zip(bound, scopes, strict=True):
                 self._acceptors.start_soon(self._accept, listener, address, scope)
 
-    async def _accept(self, listener: trio.SocketListener, address: Address, scope: trio.CancelScope) -> None:
-        with scope, closing(listener.socket):
-            async for stream in accepted(listener):
-                self._cage_nursery.start_soon(self._cage, stream, address)
+    async def _accept(self, listener: socket.socket, address: Address, scope: trio.CancelScope) -> None:
+        def take(client: socket.socket, came_from: Address) -> None:
+            self._sockets.take()
+            self._cage_nursery.start_soon(self._cage, client, address, came_from)
 
-    async def _cage(self, tcp: trio.SocketStream, address: Address) -> None:
-        came_from = peer(tcp)
+        with scope:
+            try:
+                await keep_accepting(listener, self._sockets, self._turns, take, self._log)
+            finally:
+                close([listener])
+
+    async def _cage(self, client: socket.socket, address: Address, came_from: Address) -> None:
         try:
-            if came_from is not None:
-                await self._attend(self._encrypted(tcp, address), address, came_from)
+            with client:
+                await self._attend(client, address, came_from)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            _log.debug("handshake_dropped", remote=shown(came_from))
+            self._log.debug("handshake_dropped", remote=shown(came_from))
         except* Exception:
             # The failure boundary of a connection: whatever broke here, the others go on.
-            _log.exception("connection_failed", remote=shown(came_from))
+            self._log.exception("connection_failed", remote=shown(came_from))
         finally:
-            await trio.aclose_forcefully(tcp)
+            self._sockets.free()
+
+    async def _attend(self, client: socket.socket, address: Address, came_from: Address) -> None:
+        tcp = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+        try:
+            stream = self._encrypted(tcp, address)
+            visitor = await self._attendant.attend(stream, address, came_from)
+            if visitor is not None:
+                await self._serve(stream, visitor)
+        finally:
+            tcp.socket.close()
 
     def _encrypted(self, tcp: trio.SocketStream, address: Address) -> Stream:
         tls = self._tls.get(address)
@@ -238,52 +260,8 @@ class Gateway:
             return tcp
         return trio.SSLStream(tcp, tls, server_side=True, https_compatible=True)
 
-    async def _attend(self, stream: Stream, address: Address, came_from: Address) -> None:
-        remote = shown(came_from)
-        try:
-            head = await self._read_head(stream, address, came_from[0])
-            if head is None or self._draining:
-                return
-            admitted, place = self._entrances.admit(address, head, came_from[0])
-        except Rejection as rejection:
-            self.handshakes[rejection.status.value] += 1
-            _log.info("handshake_refused", remote=remote, **rejection.log_fields())
-            await self._refuse(stream, rejection)
-            return
-        self.handshakes[HTTPStatus.SWITCHING_PROTOCOLS.value] += 1
-        if place.address != came_from[0]:
-            remote = f"{place.address} via {remote}"
-        try:
-            await self._serve(stream, admitted, place, remote)
-        finally:
-            place.free()
-
-    async def _read_head(self, stream: Stream, address: Address, peer_address: str) -> Head | None:
-        """Return the request head, None when the client leaves, or the gateway drains, before its end."""
-        reader = HeadReader(self._limits.max_head_bytes, self._limits.max_headers)
-        with trio.move_on_after(self._limits.timeout_s) as scope:
-            oldest = self._pending.add(scope, self._entrances.counted_as(address, peer_address))
-            if oldest is not None:
-                oldest.cancel()
-            try:
-                if isinstance(stream, trio.SSLStream):
-                    await stream.do_handshake()
-                while data := await stream.receive_some(_HEAD_READ_BYTES):
-                    await self._turns.next()  # a handshake takes about a millisecond
-                    if head := reader.feed(bytes(data)):
-                        return head
-            finally:
-                self._pending.remove(scope)
-        if scope.cancelled_caught and not self._draining:
-            raise Rejection(408, "the handshake took too long")
-        return None
-
-    async def _refuse(self, stream: Stream, rejection: Rejection) -> None:
-        with trio.move_on_after(self._limits.linger_s):
-            await stream.send_all(rejection.to_bytes())
-            await linger(stream, self._limits.linger_s)
-
-    async def _serve(self, stream: Stream, admitted: Admitted, place: Place, remote: str) -> None:
+    async def _serve(self, stream: Stream, visitor: Visitor) -> None:
+        place = visitor.place
         connection = Connection(
             stream,
             place.route.service,
@@ -291,13 +269,21 @@ class Gateway:
             self._send_budget,
             self._receive_budget,
             self._turns,
-            remote,
+            visitor.remote,
+            self._log,
         )
+
+        def on_gone() -> None:
+            place.free()
+            self._attendant.see_out(connection.scope)
+
         self._connections.add(connection)
         self._tidying.note(len(self._connections))
         try:
-            await connection.serve(admitted, place.free)
+            await connection.serve(visitor.admitted, on_gone)
         finally:
+            place.free()
+            self._attendant.lingering.remove(connection.scope)
             self._connections.discard(connection)
             past = self._past_traffic.get(connection.actor, Traffic())
             self._past_traffic[connection.actor] = past + connection.traffic

@@ -1,6 +1,6 @@
 """Places are counted exactly."""
 
-from theater_supervisor.gateway.door.admission import AddressCounts, Pending, Slots
+from theater_supervisor.gateway.door.admission import AddressCounts, Slots, Waiting
 
 
 def test_as_many_slots_as_the_limit_are_given() -> None:
@@ -27,7 +27,7 @@ def test_freeing_twice_gives_one_place() -> None:
 
 def test_beyond_its_bound_an_address_loses_its_oldest_handshake() -> None:
     """Others keep theirs; what has no address counts in all only."""
-    pending: Pending[str] = Pending(max_all=6, max_per_address=2)
+    pending: Waiting[str] = Waiting(max_all=6, max_per_address=2)
     assert [pending.add(f"a{number}", "a") for number in range(4)] == [None, None, "a0", "a1"]
     assert [pending.add(f"b{number}", "b") for number in range(2)] == [None, None]
     assert [pending.add(f"p{number}", None) for number in range(4)] == [None, None, "a2", "a3"]
