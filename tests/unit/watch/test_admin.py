@@ -1,11 +1,11 @@
 """The administration port's HTTP: what is answered, and what a bad client cannot do."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 
 import pytest
 import trio
-import trio.testing
 
 from theater_supervisor.watch import admin
 from theater_supervisor.watch.admin import AdminPort, Page, bind_admin
@@ -56,9 +56,12 @@ def request(line: str) -> bytes:
         (request("GET /other"), 404, b"there are /livez, /readyz and /metrics\n"),
         (request("POST /page"), 405, b"only GET\n"),
         (b"nonsense\r\n\r\n", 400, b"this is not an HTTP request\n"),
-        (b"GET /" + 20_000 * b"x", 431, b"this is not an HTTP request\n"),
+        (b"GET /" + 20_000 * b"x", 431, b"the request head is too large\n"),
+        (b"\r\n" + request("GET /page"), 200, b"fine\n"),
+        (b"GET /page HTTP/1.0\r\n\r\n", 200, b"fine\n"),
+        (request("GET http://localhost/page"), 200, b"fine\n"),
     ],
-    ids=["get", "query", "head", "missing", "post", "nonsense", "long"],
+    ids=["get", "query", "head", "missing", "post", "nonsense", "long", "empty-line", "1.0", "absolute"],
 )
 def test_answers(data: bytes, status: int, body: bytes) -> None:
     """One request a connection, which ends with the answer."""
@@ -82,16 +85,49 @@ def test_a_page_that_breaks_ends_its_request_only() -> None:
     serving(test)
 
 
-def test_silence_and_crowds_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever says nothing is hung up on; beyond the bound the answer is 503, and all is well afterwards."""
-    monkeypatch.setattr(admin, "REQUEST_S", 0.3)
-    monkeypatch.setattr(admin, "MAX_CONNECTIONS", 1)
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:9464", 200),
+        ("LOCALHOST.", 200),
+        ("127.0.0.1:9464", 200),
+        ("127.0.0.2", 200),
+        ("[::1]:9464", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example:9464", 403),
+        ("192.0.2.1", 403),
+        ("user@localhost", 400),
+    ],
+)
+def test_only_names_of_this_machine_are_known(host: str, status: int) -> None:
+    """So that no page reads it by a name that was made to point here, in a target in absolute form either."""
 
     async def test(port: int) -> None:
-        async with await trio.open_tcp_stream("127.0.0.1", port) as silent:
-            await trio.testing.wait_all_tasks_blocked()
-            assert b" 503 " in await ask(port, request("GET /page"))
-            assert await silent.receive_some(1) == b""
-        assert b" 200 " in await ask(port, request("GET /page"))
+        for head in (
+            f"GET /page HTTP/1.1\r\nHost: {host}",
+            f"GET http://{host}/page HTTP/1.1\r\nHost: localhost",
+        ):
+            answer = await ask(port, f"{head}\r\n\r\n".encode())
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+    serving(test)
+
+
+def test_idle_crowds_hold_no_probe_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest is answered, for who has been silent longest makes room; and nobody is silent for long."""
+    monkeypatch.setattr(admin, "REQUEST_S", 1.0)
+    monkeypatch.setattr(admin, "MAX_CONNECTIONS", 3)
+
+    async def test(port: int) -> None:
+        async with AsyncExitStack() as stack:
+            idle = [
+                await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+                for _ in range(10)
+            ]
+            for _ in range(3):
+                assert b" 200 " in await ask(port, request("GET /page"))
+            for stream in idle:
+                assert await stream.receive_some(1) == b""
 
     serving(test)
