@@ -392,7 +392,7 @@ def test_a_page_may_connect_only_if_it_is_allowed(case: str) -> None:
     async def main() -> None:
         if status != 101:
             note = await is_refused(rules, sent, status)
-            assert ("allowed_origins = [" in note) == (status == 403)
+            assert ("allowed_origins" in note) == (status == 403)
             return
         async with gateway_rig(access=rules) as rig, rig.raw() as client:
             await client.send(sent)

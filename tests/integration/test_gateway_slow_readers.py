@@ -19,11 +19,11 @@ from tests.integration.gateway_rig import (
     Rig,
     frame,
     gateway_rig,
+    listening,
     run,
 )
 from theater_protocol.messages import Reply
 from theater_supervisor.gateway.connection.limits import ConnectionLimits
-from theater_supervisor.gateway.door.accepting import bind
 from theater_supervisor.gateway.door.listener import Gateway
 from theater_supervisor.gateway.door.routes import Route
 
@@ -42,7 +42,7 @@ async def small_budget(send_budget_bytes: int) -> AsyncIterator[Rig]:
     service = FakeService()
     gateway = Gateway([Route(*LOCAL, "/", 100, service, QUICK)], send_budget_bytes=send_budget_bytes)
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.serve, {LOCAL: await bind(*LOCAL)})
+        await nursery.start(gateway.serve, {LOCAL: listening(*LOCAL)})
         yield Rig(gateway, service, gateway.addresses()[LOCAL][0][1])
         nursery.cancel_scope.cancel()
 

@@ -80,7 +80,7 @@ HOSTILE: dict[str, tuple[bytes, int | None]] = {
     "pipelined-request": (GOOD + GOOD, 101),
     "pipelined-after-refused": (request(b"PUT / HTTP/1.1") + GOOD, 405),
     "absolute-form": (request(b"GET http://127.0.0.1/ HTTP/1.1"), 101),
-    "absolute-form-broken": (request(b"GET http://[::1/ HTTP/1.1"), 101),
+    "absolute-form-broken": (request(b"GET http://[::1/ HTTP/1.1"), 400),
 }
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pydantic import (
     AfterValidator,
@@ -19,12 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from theater_supervisor.manifest.origins import host_name, origin
 from theater_supervisor.manifest.tables import Table
 
 _URL_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")  # RFC 3986, 3.3
 _UNESCAPED: Final = "!$&'()*+,;=:@"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _DAY_S: Final = 86400
 
@@ -64,14 +64,14 @@ def _base_path(value: str) -> str:
 
 
 def _host_name(value: str) -> str:
-    if not _HOST_NAME.fullmatch(value):
+    name = host_name(value)
+    if name is None or name != value.removesuffix("."):
         raise ValueError("is not a host name", 'such as "chat.example.org", in lower case, without a port')
-    return value
+    return name
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if value != "null" and (not parts.netloc or value != f"{parts.scheme}://{parts.netloc}".lower()):
+    if origin(value) != value:
         raise ValueError("is not an origin", 'such as "https://chat.example.org", in lower case, no path')
     return value
 

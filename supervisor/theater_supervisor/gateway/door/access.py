@@ -13,9 +13,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from theater_supervisor.gateway.door.auth import Authenticator, NoAuthentication
+from theater_supervisor.gateway.door.forwarded import address as parse_address
+from theater_supervisor.gateway.door.forwarded import address_of, nodes
 from theater_supervisor.gateway.door.handshake import Head, Rejection
+from theater_supervisor.manifest.origins import host_name, origin
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST: Final = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")
@@ -44,43 +46,48 @@ class AccessRules:
         """Say whether only this machine can connect."""
         return ipaddress.ip_address(self.host).is_loopback
 
-    def check_host(self, head: Head) -> None:
+    def check_host(self, host: str) -> None:
         """Raise Rejection (403) for a Host that the handler isn't known by."""
-        host = _bare_host(_text(head.values(b"host")[0]))
-        if host in self.allowed_hosts or not (self.is_loopback or self.allowed_hosts):
+        name = bare_host(host)
+        if name in self.allowed_hosts or not (self.is_loopback or self.allowed_hosts):
             return
-        if self.is_loopback and is_loopback_name(host):
+        if self.is_loopback and is_loopback_name(name):
             return
-        raise Rejection(403, "unknown host", note=f"to allow it: allowed_hosts = [{host!r}]")
+        raise Rejection(403, "unknown host", note=_advice("allowed_hosts", host_name(name)))
 
-    def check_origin(self, head: Head) -> None:
+    def check_origin(self, head: Head, host: str) -> None:
         """Raise Rejection (403) for a page that isn't allowed to connect; no Origin means no browser."""
         origins = head.values(b"origin")
         if not origins:
             return
         if len(origins) > 1:
             raise Rejection(400, "Origin must be there once")
-        origin = _text(origins[0])
-        if origin in self.allowed_origins:
+        sent = _text(origins[0])
+        name = origin(sent)
+        if name in self.allowed_origins:
             return
-        if self.is_loopback and _is_local_page(origin, _text(head.values(b"host")[0])):
+        if self.is_loopback and _is_local_page(sent, host):
             return
-        raise Rejection(403, "origin not allowed", note=f"to allow it: allowed_origins = [{origin!r}]")
+        raise Rejection(403, "origin not allowed", note=_advice("allowed_origins", name))
 
-    def client_address(self, peer: str, head: Head) -> str:
-        """Return the client's address: the last one in X-Forwarded-For that is no trusted proxy's."""
-        address = peer
-        forwarded = [part.strip() for value in head.values(b"x-forwarded-for") for part in value.split(b",")]
+    def client_address(self, peer: str, head: Head) -> tuple[str, str | None]:
+        """Return the client's address: the last one in X-Forwarded-For that is no trusted proxy's.
+
+        A client that its proxy names by nothing that is an address counts as that proxy; what it was named by
+        is returned too then, else None.
+        """
+        address, forwarded = peer, nodes(head.values(b"x-forwarded-for"))
         while is_trusted(address, self.trusted_proxies) and forwarded:
-            earlier = _parse(_text(forwarded.pop()))
+            node = forwarded.pop()
+            earlier = address_of(node)
             if earlier is None:
-                break
+                return address, node
             address = str(earlier)
-        return address
+        return address, None
 
     def bound_for(self, address: str) -> int | None:
         """Return how many connections a client's address may have, None for any number."""
-        parsed = _parse(address)
+        parsed = parse_address(address)
         if self.max_per_address is not None or parsed is None:
             return self.max_per_address
         return None if parsed.is_loopback else MAX_PER_ADDRESS
@@ -99,13 +106,13 @@ def subprotocols_of(head: Head) -> list[str]:
 
 def is_trusted(address: str, proxies: Iterable[IPNetwork]) -> bool:
     """Say whether an address is one of the proxies'."""
-    parsed = _parse(address)
+    parsed = parse_address(address)
     return parsed is not None and any(parsed in network for network in proxies)
 
 
 def client_key(address: str) -> str:
     """Return what connections are counted by: an IPv4 address, or an IPv6 network, which one client has."""
-    parsed = _parse(address)
+    parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _IPV6_CLIENT_BITS), strict=False))
     return address
@@ -115,8 +122,21 @@ def is_loopback_name(host: str) -> bool:
     """Say whether a host of a URL is this machine, whatever DNS says."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    parsed = _parse(host.removeprefix("[").removesuffix("]"))
+    parsed = parse_address(host.removeprefix("[").removesuffix("]"))
     return parsed is not None and parsed.is_loopback
+
+
+def bare_host(host: str) -> str:
+    """Return a host without its port, in lower case, without the dot that may end it."""
+    match = _HOST.fullmatch(host)
+    return (match[1] if match else host).lower().removesuffix(".")
+
+
+def _advice(key: str, name: str | None) -> str:
+    if name is None:
+        return f"it can't be allowed: no entry of {key} stands for it"
+    every = "  # every page in a sandbox, whoever made it" if name == "null" else ""
+    return f'to allow it: {key} = ["{name}"]{every}'
 
 
 def _is_local_page(origin: str, host: str) -> bool:
@@ -130,19 +150,6 @@ def _is_local_page(origin: str, host: str) -> bool:
     if "@" in parts.netloc:
         return False
     return is_loopback_name(page) or parts.netloc.lower() == host.lower()
-
-
-def _bare_host(value: str) -> str:
-    match = _HOST.fullmatch(value)
-    return (match[1] if match else value).lower().removesuffix(".")
-
-
-def _parse(address: str) -> IPAddress | None:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _text(value: bytes) -> str:

@@ -72,6 +72,8 @@ class Attendant:
             await self._refuse(stream, rejection)
             return None
         self.handshakes[HTTPStatus.SWITCHING_PROTOCOLS.value] += 1
+        if place.named_by is not None:
+            self._log.warning("forwarded_for_unreadable", remote=remote, node=ascii(place.named_by))
         if place.address != came_from[0]:
             remote = f"{place.address} via {remote}"
         return Visitor(admitted, place, remote)

@@ -24,6 +24,7 @@ from theater_supervisor.gateway.door.auth import answer_to_bearer
 from theater_supervisor.gateway.door.handshake import (
     Head,
     Rejection,
+    hosts_of,
     origin_form,
     websocket_key,
 )
@@ -43,11 +44,13 @@ class _Entrance:
 class Place:
     """What an admitted client occupies, at which route. Free it once the client is gone.
 
-    `address` is the client's, as far as trusted proxies tell. Freeing it twice does nothing.
+    `address` is the client's, as far as trusted proxies tell; `named_by` is what one of them told in its
+    place. Freeing it twice does nothing.
     """
 
     route: Route
     address: str
+    named_by: str | None
     slot: Slot
     by_address: AddressCounts
     _is_taken: bool = field(default=True)
@@ -109,11 +112,12 @@ class Entrances:
             raise Rejection(404, "no actor is served at this path")
         key = websocket_key(head)
         access = entrance.route.access
-        access.check_host(head)
-        access.check_origin(head)
+        (host,) = hosts_of(head)
+        access.check_host(host)
+        access.check_origin(head, host)
         offered = subprotocols_of(head)
         login = access.auth.check(head, target, offered)
-        place = _take_place(entrance, access.client_address(peer_address, head))
+        place = _take_place(entrance, *access.client_address(peer_address, head))
         subprotocol = choose_subprotocol(offered, access.subprotocols)
         if subprotocol is None and access.auth.is_needed:
             subprotocol = answer_to_bearer(offered)
@@ -134,7 +138,7 @@ def _agreed(head: Head) -> Agreement | None:
     return agree(value.decode("latin-1") for value in head.values(b"sec-websocket-extensions"))
 
 
-def _take_place(entrance: _Entrance, address: str) -> Place:
+def _take_place(entrance: _Entrance, address: str, named_by: str | None) -> Place:
     retry_after_s = entrance.route.service.retry_after_s
     if retry_after_s is not None:
         raise _unavailable(503, "the actor is not available now", retry_after_s)
@@ -145,7 +149,7 @@ def _take_place(entrance: _Entrance, address: str) -> Place:
     if slot is None:
         entrance.by_address.free(counted_as)
         raise _unavailable(503, "all connections are taken", _RETRY_AFTER_S)
-    return Place(entrance.route, address, slot, entrance.by_address)
+    return Place(entrance.route, address, named_by, slot, entrance.by_address)
 
 
 def _unavailable(status: int, detail: str, retry_after_s: int) -> Rejection:

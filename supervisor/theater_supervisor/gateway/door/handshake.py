@@ -21,7 +21,9 @@ _NONCE_BYTES: Final = 16
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _UPGRADE_TO: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
-_ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+_MAX_EMPTY_BYTES: Final = 16
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
 # RFC 3986 section 3.2: an IP literal or a registered name, and a port.
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:[0-9]*)?")
 
@@ -91,6 +93,7 @@ class HeadReader:
         self._max_bytes = max_bytes
         self._max_headers = max_headers
         self._received = 0
+        self._before: bytes | None = b""  # empty lines, before a request has begun
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=max_bytes)
 
     def feed(self, data: bytes) -> Head | None:
@@ -99,6 +102,10 @@ class HeadReader:
         Raises Rejection for what is no HTTP request (400, 501) or too large (431).
         """
         self._received += len(data)
+        if self._before is not None:
+            data = self._skip_empty_lines(self._before + data)
+            if not data:
+                return None
         self._connection.receive_data(data)
         try:
             event = self._connection.next_event()
@@ -113,6 +120,19 @@ class HeadReader:
             raise Rejection(431, "the request has too many headers")
         return Head(event.method, event.target, event.http_version, tuple(event.headers), early)
 
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        """Return what of the data is of a request: empty lines may come first (RFC 9112 section 2.2)."""
+        lines = _EMPTY_LINES.match(data)
+        assert lines is not None
+        rest = data[lines.end() :]
+        if rest not in (b"", b"\r"):
+            self._before = None
+            return rest
+        if self._received > _MAX_EMPTY_BYTES:
+            raise _unreadable(HTTPStatus.BAD_REQUEST)
+        self._before = rest
+        return b""
+
 
 def origin_form(head: Head) -> str:
     """Return the path and query that a GET asks for.
@@ -123,6 +143,11 @@ def origin_form(head: Head) -> str:
         raise Rejection(505, "a WebSocket handshake is HTTP/1.1")
     if head.method != b"GET":
         raise Rejection(405, "a WebSocket handshake is a GET", ("Allow", "GET"))
+    return path_of(head)
+
+
+def path_of(head: Head) -> str:
+    """Return the path and query of a target in origin form or absolute form. Raises Rejection (400)."""
     target = head.target
     if absolute := _ABSOLUTE_FORM.match(target):
         rest = target[absolute.end() :]
@@ -132,13 +157,25 @@ def origin_form(head: Head) -> str:
     return target.decode("ascii")
 
 
+def hosts_of(head: Head) -> list[str]:
+    """Return whom a request is for: the host of a target in absolute form, which goes before any Host.
+
+    RFC 9112 section 3.2.2. Empty where there is neither, which is possible before HTTP/1.1. Raises Rejection
+    (400) for what is no host; a user's name before it is none (RFC 9110 section 4.2.4).
+    """
+    absolute = _ABSOLUTE_FORM.match(head.target)
+    hosts = head.values(b"host")
+    if not all(_HOST.fullmatch(host) for host in ([absolute[1]] if absolute else []) + hosts):
+        raise Rejection(400, "Host is not a host")
+    return [host.decode("ascii") for host in ([absolute[1]] if absolute else hosts)]
+
+
 def websocket_key(head: Head) -> bytes:
     """Check what makes a GET a WebSocket handshake (RFC 6455 section 4.2.1); return its Sec-WebSocket-Key.
 
     Raises Rejection for a request that is none (426), of another version (426), or broken (400).
     """
     _check_is_upgrade(head)
-    _check_host(head)
     _check_no_body(head)
     return _checked_key(head)
 
@@ -160,12 +197,6 @@ def _check_is_upgrade(head: Head) -> None:
             *_UPGRADE_TO,
             ("Sec-WebSocket-Version", "13"),
         )
-
-
-def _check_host(head: Head) -> None:
-    # h11 has made sure that there is exactly one.
-    if not all(_HOST.fullmatch(host) for host in head.values(b"host")):
-        raise Rejection(400, "Host is not a host")
 
 
 def _check_no_body(head: Head) -> None:

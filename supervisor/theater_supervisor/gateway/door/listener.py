@@ -41,7 +41,7 @@ class Gateway:
 
     `send_budget_bytes` is what may wait to be sent to all clients together, at least two of the largest
     replies; `receive_budget_bytes` what may be read of them and wait for more of a message or for room, at
-    least four of the largest messages; `max_sockets` how many sockets all may have. Raises ValueError when two
+    least four of the largest messages; `max_sockets` how many sockets they have. Raises ValueError where two
     routes share address and path.
     """
 

@@ -7,6 +7,7 @@ from theater_supervisor.gateway.door.handshake import (
     Head,
     HeadReader,
     Rejection,
+    hosts_of,
     origin_form,
     websocket_key,
 )
@@ -18,6 +19,7 @@ def judge(sent: bytes, step: int | None = None) -> str:
     """Return the origin form of an acceptable handshake."""
     head = read(sent, step)
     assert head is not None
+    hosts_of(head)
     websocket_key(head)
     return origin_form(head)
 
@@ -142,3 +144,46 @@ def test_only_the_checked_key_goes_on_to_the_websocket_layer() -> None:
     head = read(request(host=b"xn--99999999999", extra=b"Sec-WebSocket-Extensions: \xff\r\nX: y\r\n"))
     assert head is not None
     assert websocket_key(head) == KEY
+
+
+@pytest.mark.parametrize("step", [None, 1])
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n" * 3])
+def test_empty_lines_before_a_request_are_skipped(lines: bytes, step: int | None) -> None:
+    """However they are cut (RFC 9112 section 2.2)."""
+    assert judge(lines + request(), step) == "/"
+
+
+@pytest.mark.parametrize("step", [None, 1])
+@pytest.mark.parametrize(("sent", "status"), [(b"\r\n" * 20, 400), (b"\r" + request(), 400)])
+def test_what_else_comes_before_a_request_is_refused(sent: bytes, status: int, step: int | None) -> None:
+    """Empty lines without end, and what is no line."""
+    with pytest.raises(Rejection) as rejected:
+        read(sent, step)
+    assert rejected.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        (b"/a?b", "/a?b", "127.0.0.1"),
+        (b"http://chat.example:80/a?b", "/a?b", "chat.example:80"),
+        (b"HTTPS://chat.example", "/", "chat.example"),
+        (b"http://chat.example?b", "/?b", "chat.example"),
+    ],
+)
+def test_a_target_in_absolute_form_says_the_host(target: bytes, path: str, host: str) -> None:
+    """It goes before the Host header (RFC 9112 section 3.2.2)."""
+    head = read(request(b"GET %s HTTP/1.1" % target))
+    assert head is not None
+    assert origin_form(head) == path
+    assert hosts_of(head) == [host]
+
+
+@pytest.mark.parametrize("target", [b"http://user@chat.example/", b"http:///a", b"http://a b/"[:8] + b"\\/"])
+def test_a_target_whose_host_is_none_is_refused(target: bytes) -> None:
+    """A user's name before it, too (RFC 9110 section 4.2.4)."""
+    head = read(request(b"GET %s HTTP/1.1" % target))
+    assert head is not None
+    with pytest.raises(Rejection) as rejected:
+        hosts_of(head)
+    assert rejected.value.status == 400
