@@ -20,6 +20,7 @@ import theater_protocol
 _HERE = Path(__file__).parent
 _CACHE = _HERE.parents[1] / "build" / "components"
 _THEATER_WIT = Path(theater_protocol.__file__).parent / "wit" / "theater.wit"
+_HANDLER_WIT = _THEATER_WIT.parent / "v2" / "theater.wit"
 _OLDER_WIT = _HERE / "wit" / "older.wit"
 # Not among the tests' dependencies: npm install --prefix build/js @bytecodealliance/componentize-js
 COMPONENTIZE_JS = _HERE.parents[1] / "build" / "js" / "node_modules" / ".bin" / "componentize-js"
@@ -30,6 +31,8 @@ _WITS = {
     "echo_variant": ([_OLDER_WIT], "websocket-actor"),
     "malformed_variant": ([_OLDER_WIT], "websocket-actor"),
     "init": ([_THEATER_WIT], "websocket-actor-with-init"),
+    "handler": ([_HANDLER_WIT], "actor"),
+    "handler_small": ([_HERE / "wit" / "handler_small.wit"], "actor"),
     "badimport": (
         [_HERE / "wit" / "badimport.wit", _THEATER_WIT, _HERE / "wit" / "shop.wit"],
         "websocket-actor",
@@ -62,7 +65,8 @@ def _source(name: str) -> Path:
 
 def _sources_hash(name: str) -> str:
     digest = hashlib.sha256(" ".join(f"{tool}={version(tool)}" for tool in _TOOLS).encode())
-    sources = [_source(name), *_HERE.glob("*.[ch]"), *_HERE.glob("wit/*.wit"), _THEATER_WIT, Path(__file__)]
+    sources = [_source(name), *_HERE.glob("*.[ch]"), *_HERE.glob("wit/*.wit"), _THEATER_WIT, _HANDLER_WIT]
+    sources.append(Path(__file__))
     for source in sorted(sources):
         digest.update(source.name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]

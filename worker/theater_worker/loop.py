@@ -14,8 +14,9 @@ from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import FrameDecoder, encode_frame
 from theater_protocol.items import all_to_worker, to_item
 from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker
-from theater_worker.component import ActorComponent, Stopped
+from theater_worker.component import ActorComponent
 from theater_worker.engine import new_engine
+from theater_worker.instances import Stopped
 from theater_worker.outbox import Outbox
 from theater_worker.sandbox import lock_down
 from theater_worker.stdio import write_all

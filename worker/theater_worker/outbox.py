@@ -24,7 +24,8 @@ from theater_protocol.messages import (
     StateUpdate,
     payload_bytes,
 )
-from theater_worker.component import Err, Ok, Outcome, Stopped
+from theater_worker.component import Ok, Outcome
+from theater_worker.instances import Err, Stopped
 from theater_worker.route import State
 
 

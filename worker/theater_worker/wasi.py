@@ -7,7 +7,7 @@ it is called, with its name. wasmtime's own WASI is not linked. Source: github.c
 
 import hashlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, Final
 
@@ -48,14 +48,19 @@ class VirtualWasi:
         self._seed = seed
         self._draws = 0
 
-    def define(self, linker: Linker, imports: list[str]) -> None:
+    def define(
+        self,
+        linker: Linker,
+        imports: Iterable[str],
+        provided: Mapping[str, Mapping[str, HostFunction]] | None = None,
+    ) -> None:
         """Define every interface in `imports` (exact names, with version) that is provided.
 
-        Both WASI 0.2.x and Theater's runtime; unknown names are left alone.
+        WASI 0.2.x, and what is `provided` besides, by name without version; unknown names are left alone.
         """
         wanted = {name.partition("@")[0]: name for name in imports if _is_provided(name)}
         with linker.root() as root:
-            for name, resources, functions in self._interfaces():
+            for name, resources, functions in (*self._interfaces(), *_plain_interfaces(provided or {})):
                 if name not in wanted:
                     continue
                 with root.add_instance(wanted[name]) as instance:
@@ -65,7 +70,6 @@ class VirtualWasi:
                         instance.add_func(key, self._guarded(f"{name}.{key}", function))
 
     def _interfaces(self) -> Iterator[tuple[str, dict[str, int], dict[str, HostFunction]]]:
-        yield "ntwk:theater/runtime", {}, {"log": self._log}
         yield from self._io()
         yield from self._clocks()
         yield from self._random()
@@ -133,9 +137,6 @@ class VirtualWasi:
         for name in ("stdin", "stdout", "stderr"):
             yield f"wasi:cli/terminal-{name}", {}, {f"get-terminal-{name}": lambda: None}
 
-    def _log(self, message: str) -> None:
-        self._output.line("L", message)
-
     def _write(self, stream: int, data: bytes) -> Variant:
         self._output.write("O" if stream == _STDOUT else "E", data)
         return _OK
@@ -167,6 +168,13 @@ class VirtualWasi:
                 raise WasmtimeError(f"the worker failed in {name}") from None
 
         return call
+
+
+def _plain_interfaces(
+    provided: Mapping[str, Mapping[str, HostFunction]],
+) -> Iterator[tuple[str, dict[str, int], Mapping[str, HostFunction]]]:
+    for name, functions in provided.items():
+        yield name, {}, functions
 
 
 def _is_provided(name: str) -> bool:

@@ -8,7 +8,7 @@ import wasmtime
 
 from tests.unit.worker.process import LIMITS, SEED
 from tests.unit.worker.shim.spelling import ENUM, spelled
-from theater_worker import component as limits_of
+from theater_worker import instances as limits_of
 from theater_worker.compile import compile_component
 from theater_worker.component import ActorComponent
 from theater_worker.engine import new_engine

@@ -1,0 +1,1 @@
+"""Tests of how the worker hosts components of interface 2."""
