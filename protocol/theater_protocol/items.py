@@ -11,6 +11,15 @@ from typing import Any, Final, TypeVar, cast
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
 from theater_protocol.fields import broken, read_count, read_octets, read_payload, read_state, read_typed
 from theater_protocol.framing import encode_frame, encode_large_frame
+from theater_protocol.interface2.frame_items import (
+    deliver2_item,
+    read_deliver2,
+    read_result2,
+    read_start2,
+    result2_item,
+    size_bytes,
+    start2_item,
+)
 from theater_protocol.messages import (
     DEFERRED,
     HASH_BYTES,
@@ -24,6 +33,7 @@ from theater_protocol.messages import (
     Changed,
     Deferred,
     Deliver,
+    Deliver2,
     EventKind,
     FromWorker,
     Limits,
@@ -32,7 +42,9 @@ from theater_protocol.messages import (
     Reply,
     ReplyKind,
     Result,
+    Result2,
     Start,
+    Start2,
     StateUpdate,
     Stop,
     ToWorker,
@@ -64,6 +76,12 @@ def to_item(frame: ToWorker | FromWorker) -> list[object]:
             return [1, actor, path, sha256, [*astuple(limits)], seed, state]
         case Stop():
             return [3]
+        case Deliver2():
+            return deliver2_item(frame)
+        case Result2():
+            return result2_item(frame, _update_item(frame.update))
+        case Start2(start):
+            return start2_item(frame, to_item(start))
         case Ready(sha256, exports_init, sandbox_level):
             return [16, sha256, exports_init, sandbox_level]
 
@@ -105,7 +123,7 @@ def _as_item(batch: list[object]) -> list[object]:
 
 
 def _size_bytes(frame: ToWorker | FromWorker) -> int:
-    """Return what a frame's item has at most; a Deliver's text may have more, which nobody bounds."""
+    """Return what an item has at most; a Deliver's text may have more, which nobody bounds."""
     match frame:
         case Deliver(_, _, _, _, payload):
             return _EVENT_OVERHEAD_BYTES + (len(payload) if payload else 0)
@@ -114,6 +132,11 @@ def _size_bytes(frame: ToWorker | FromWorker) -> int:
             for reply in replies:
                 size += REPLY_OVERHEAD_BYTES + payload_bytes(reply)
             return size + (len(update.state) if isinstance(update, Changed) and update.state else 0)
+        case Deliver2():
+            return size_bytes(frame)
+        case Result2(_, _, detail, effects, _, update):
+            state = update.state if isinstance(update, Changed) else None
+            return _EVENT_OVERHEAD_BYTES + size_bytes((detail, effects)) + len(state or b"")
         case _:
             return MAX_BATCH_FRAME_BYTES
 
@@ -266,12 +289,19 @@ def _read_update(value: object) -> StateUpdate:
             raise RemoteProtocolError("unknown state update")
 
 
+def _read_start2(item: list[object]) -> Start2:
+    return read_start2(item, lambda plain: _read(plain, {1: (7, _read_start)}))
+
+
 _TO_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], ToWorker]]]] = {
     1: (7, _read_start),
     2: (6, _read_deliver),
     3: (1, _read_stop),
+    4: (4, _read_start2),
+    5: (6, read_deliver2),
 }
 _FROM_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], FromWorker]]]] = {
     16: (4, _read_ready),
     17: (7, _read_result),
+    18: (8, lambda item: read_result2(item, _read_update)),
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from theater_protocol.framing import MAX_FRAME_BYTES
+from theater_protocol.interface2.effects import Effect
+from theater_protocol.interface2.events import Event
 
 EventKind = Literal["init", "connect", "text", "binary", "ping", "pong", "close"]
 ReplyKind = Literal["text", "binary", "ping", "pong", "close"]
@@ -91,6 +93,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerLimits:
+    """How much the host keeps for one actor; each is a key of the manifest's `[limits]`."""
+
+    max_rooms: int = 10_000
+    max_room_name_bytes: int = 256
+    max_room_members: int = 100_000
+    max_timers: int = 100_000
+    max_timer_name_bytes: int = 256
+    max_attachment_bytes: int = 16 * 1024
+    max_targets: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """supervisor → worker, once and first: run this component from this state.
 
@@ -118,6 +133,26 @@ class Deliver(NamedTuple):
     kind: EventKind
     at_us: int
     payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Start2:
+    """supervisor → worker, in place of Start for a component of interface 2.
+
+    `ledger` is the snapshot of what is kept for the actor (interface2.kept), which the worker goes on from.
+    """
+
+    start: Start
+    ledger: list[object]
+    ledger_limits: LedgerLimits
+
+
+class Deliver2(NamedTuple):
+    """supervisor → worker: one event of interface 2. `at_us` is Unix time, the guest's clock and `now`."""
+
+    delivery: int
+    at_us: int
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +211,21 @@ class Result(NamedTuple):
     update: StateUpdate
 
 
-ToWorker = Start | Deliver | Stop
-FromWorker = Ready | Result
+class Result2(NamedTuple):
+    """worker → supervisor: what a delivery of interface 2 came to.
+
+    As Result, with effects in place of replies, and the digest of the worker's ledger after it, which must be
+    that of the supervisor's. `skipped`: a timer that an event before it has moved or cancelled.
+    """
+
+    delivery: int
+    outcome: Outcome | Literal["skipped"]
+    detail: str | None
+    effects: tuple[Effect, ...]
+    state_hash: bytes | None
+    update: StateUpdate
+    digest: bytes
+
+
+ToWorker = Start | Start2 | Deliver | Deliver2 | Stop
+FromWorker = Ready | Result | Result2

@@ -25,7 +25,8 @@ from theater_protocol.interface2.effects import (
     ToRoom,
 )
 from theater_protocol.interface2.events import Connect, Disconnect, Ending, Handshake, Message, Timer
-from theater_protocol.interface2.ledger import Ledger2, LedgerLimits, OverLimit
+from theater_protocol.interface2.ledger import Ledger2, OverLimit
+from theater_protocol.messages import LedgerLimits
 
 LIMITS = LedgerLimits(max_rooms=3, max_room_members=3, max_timers=3, max_attachment_bytes=2)
 ids = st.integers(1, 12)

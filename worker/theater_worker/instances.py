@@ -73,6 +73,11 @@ class Instances(ABC):
         self._wasi.define(self._linker, imports, provided)
         self._linker.define_unknown_imports_as_traps(self._component)
 
+    @property
+    def exports_init(self) -> bool:
+        """Whether there is an `init` to be called while there is no state yet."""
+        return False
+
     @abstractmethod
     def _bind(self, instance: Instance) -> None:
         """Take the functions of a fresh instance that are to be called."""

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from wasmtime import Engine
+
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.framing import FrameDecoder, encode_frame
+from theater_protocol.interface2.ledger import Ledger2
 from theater_protocol.items import all_to_worker, to_item
-from theater_protocol.messages import Deliver, Ready, Start, Stop, ToWorker
+from theater_protocol.messages import Deliver, Deliver2, Ready, Start, Start2, Stop, ToWorker
 from theater_worker.component import ActorComponent
 from theater_worker.engine import new_engine
-from theater_worker.instances import Stopped
+from theater_worker.instances import Instances, Stopped
+from theater_worker.interface2.component import HandlerComponent
 from theater_worker.outbox import Outbox
 from theater_worker.sandbox import lock_down
 from theater_worker.stdio import write_all
@@ -43,9 +47,13 @@ def serve(read_fd: int, write_fd: int) -> None:
     if first is None:
         return
     start, *rest = first
-    if not isinstance(start, Start):
-        raise RemoteProtocolError(f"the first frame is {type(start).__name__} instead of Start")
-    session = Session(start, read_fd, write_fd)
+    match start:
+        case Start():
+            session = Session(start, read_fd, write_fd)
+        case Start2():
+            session = HandlerSession(start, read_fd, write_fd)
+        case _:
+            raise RemoteProtocolError(f"the first frame is {type(start).__name__} instead of Start")
     if session.run(rest):
         return
     for frames in reads:
@@ -71,18 +79,22 @@ class Session:
             # Finished results do not wait for a call that takes long.
             on_slow=self._outbox.flush,
         )
-        self._component = ActorComponent(engine, start.compiled_path, start.limits, start.seed, time_limit)
+        component = self._load(engine, start, time_limit)
         # Everything that needs the file system is done, nothing of the guest has run.
         level = lock_down(read_fd, (1, 2, write_fd), start.limits.memory_bytes, time_limit.start)
-        self._component.instantiate()
-        write(encode_frame(to_item(Ready(start.component_sha256, self._component.exports_init, level))))
+        component.instantiate()
+        write(encode_frame(to_item(Ready(start.component_sha256, component.exports_init, level))))
+
+    def _load(self, engine: Engine, start: Start, time_limit: TimeLimit) -> Instances:
+        self._component = ActorComponent(engine, start.compiled_path, start.limits, start.seed, time_limit)
+        return self._component
 
     def run(self, frames: list[ToWorker]) -> bool:
         """Run the deliveries of one read and answer them; True after a Stop."""
         opened_s = time.monotonic()
         for index, frame in enumerate(frames):
             match frame:
-                case Deliver():
+                case Deliver() | Deliver2():
                     if is_due(self._outbox.waiting, time.monotonic() - opened_s):
                         self._outbox.flush()
                         opened_s = time.monotonic()
@@ -92,12 +104,14 @@ class Session:
                     if index + 1 < len(frames):
                         raise RemoteProtocolError("a frame after Stop")
                     return True
-                case Start():
+                case Start() | Start2():
                     raise RemoteProtocolError("a second Start")
         self._outbox.flush()
         return False
 
-    def _deliver(self, deliver: Deliver) -> None:
+    def _deliver(self, deliver: Deliver | Deliver2) -> None:
+        if isinstance(deliver, Deliver2):
+            raise RemoteProtocolError("an event of interface 2 for a component of version 1")
         if deliver.kind == "init" and not self._component.exports_init:
             raise RemoteProtocolError("an init event for a component that does not export init")
         text = deliver.payload if isinstance(deliver.payload, str) else None
@@ -108,6 +122,37 @@ class Session:
             # First, in case a fresh instance cannot be had.
             self._outbox.flush()
             self._component.replace_instance()
+
+
+class HandlerSession(Session):
+    """A started actor of interface 2."""
+
+    def __init__(self, start: Start2, read_fd: int, write_fd: int) -> None:
+        self._ledger = Ledger2.from_snapshot(start.ledger)
+        self._ledger_limits = start.ledger_limits
+        super().__init__(start.start, read_fd, write_fd)
+
+    def _load(self, engine: Engine, start: Start, time_limit: TimeLimit) -> Instances:
+        self._handler = HandlerComponent(
+            engine,
+            start.compiled_path,
+            start.limits,
+            start.seed,
+            time_limit,
+            self._ledger,
+            self._ledger_limits,
+        )
+        return self._handler
+
+    def _deliver(self, deliver: Deliver | Deliver2) -> None:
+        if isinstance(deliver, Deliver):
+            raise RemoteProtocolError("an event of version 1 for a component of interface 2")
+        outcome = self._handler.call(deliver.at_us, self._outbox.state, deliver.event)
+        self._outbox.add(deliver.delivery, outcome, self._ledger.digest)
+        if isinstance(outcome, Stopped):
+            # First, in case a fresh instance cannot be had.
+            self._outbox.flush()
+            self._handler.replace_instance()
 
 
 def _read_frames(read_fd: int) -> Iterator[list[ToWorker]]:

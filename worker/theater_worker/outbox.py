@@ -21,11 +21,13 @@ from theater_protocol.messages import (
     UNCHANGED,
     Changed,
     Result,
+    Result2,
     StateUpdate,
     payload_bytes,
 )
 from theater_worker.component import Ok, Outcome
 from theater_worker.instances import Err, Stopped
+from theater_worker.interface2.component import Ok2, Outcome2, Skipped, effect_bytes
 from theater_worker.route import State
 
 
@@ -41,7 +43,7 @@ class Outbox:
         self._lock = threading.Lock()
         self._hash = _state_hash(state)
         self._sent = state
-        self._pending: list[tuple[int, Outcome, bytes | None]] = []
+        self._pending: list[tuple[int, Outcome | Outcome2, bytes | None, bytes | None]] = []
         self._pending_bytes = 0
         self._first_change: int | None = None
         self._last_change = -1
@@ -51,15 +53,21 @@ class Outbox:
         """How many results wait."""
         return len(self._pending)
 
-    def add(self, delivery: int, outcome: Outcome) -> None:
-        """Take the outcome of a delivery; flush when more than MAX_BATCH_BYTES wait."""
+    def add(self, delivery: int, outcome: Outcome | Outcome2, digest: bytes | None = None) -> None:
+        """Take the outcome of a delivery; flush when more than MAX_BATCH_BYTES wait.
+
+        `digest` is that of the ledger after it, with interface 2.
+        """
         with self._lock:
             if isinstance(outcome, Ok):
                 self._change_state(outcome.state)
                 self._pending_bytes += sum(
                     REPLY_OVERHEAD_BYTES + payload_bytes(reply) for reply in outcome.replies
                 )
-            self._pending.append((delivery, outcome, self._hash))
+            elif isinstance(outcome, Ok2):
+                self._change_state(outcome.state)
+                self._pending_bytes += sum(map(effect_bytes, outcome.effects))
+            self._pending.append((delivery, outcome, digest, self._hash))
         if self._pending_bytes > MAX_BATCH_BYTES:
             self.flush()
 
@@ -92,7 +100,15 @@ class Outbox:
         return UNCHANGED if self.state == self._sent else Changed(self.state)
 
 
-def _result(delivery: int, outcome: Outcome, state_hash: bytes | None, update: StateUpdate) -> Result:
+def _result(
+    delivery: int,
+    outcome: Outcome | Outcome2,
+    digest: bytes | None,
+    state_hash: bytes | None,
+    update: StateUpdate,
+) -> Result | Result2:
+    if digest is not None:
+        return _result2(delivery, outcome, digest, state_hash, update)
     match outcome:
         case Ok(_, replies):
             return Result(delivery, "ok", None, replies, state_hash, update)
@@ -100,6 +116,24 @@ def _result(delivery: int, outcome: Outcome, state_hash: bytes | None, update: S
             return Result(delivery, "err", detail, (), state_hash, update)
         case Stopped(name, detail):
             return Result(delivery, name, detail, (), state_hash, update)
+        case Ok2() | Skipped():
+            raise AssertionError("an outcome of interface 2 without its ledger's digest")
+
+
+def _result2(
+    delivery: int, outcome: Outcome | Outcome2, digest: bytes, state_hash: bytes | None, update: StateUpdate
+) -> Result2:
+    match outcome:
+        case Ok2(_, effects):
+            return Result2(delivery, "ok", None, effects, state_hash, update, digest)
+        case Err(detail):
+            return Result2(delivery, "err", detail, (), state_hash, update, digest)
+        case Stopped(name, detail):
+            return Result2(delivery, name, detail, (), state_hash, update, digest)
+        case Skipped():
+            return Result2(delivery, "skipped", None, (), state_hash, update, digest)
+        case Ok():
+            raise AssertionError("an outcome of version 1 with a digest")
 
 
 def _state_hash(state: State) -> bytes | None:

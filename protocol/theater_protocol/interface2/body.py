@@ -79,11 +79,16 @@ class Transition2(NamedTuple):
     @property
     def connection(self) -> int:
         """Whose event it is, 0 where there is none."""
-        match self.event:
-            case Connect(connection, _) | Message(connection, _) | Disconnect(connection, _):
-                return connection
-            case _:
-                return 0
+        return connection_of(self.event)
+
+
+def connection_of(event: Genesis2 | Instance2 | Event | Operator) -> int:
+    """Say whose event it is, 0 where there is none."""
+    match event:
+        case Connect(connection, _) | Message(connection, _) | Disconnect(connection, _):
+            return connection
+        case _:
+            return 0
 
 
 def encode(transition: Transition2) -> bytes:
@@ -100,7 +105,7 @@ def encode(transition: Transition2) -> bytes:
         transition.at_us,
         transition.kind,
         transition.connection,
-        _input_item(event),
+        input_item(event),
         transition.outcome,
         [effect_item(effect, own) for effect in transition.effects],
         transition.state_hash,
@@ -125,16 +130,11 @@ def check(item: list[Any]) -> Transition2:
     if len(item) != _FIELDS or type(item[0]) is not int or item[0] != FORMAT:
         broken(f"a transition must be an array of {_FIELDS} that starts with its format {FORMAT}")
     _, seq, prev, at_us, kind, connection, given, outcome, effects, state_hash = item
-    if type(kind) is not str or kind not in _INPUTS:
-        broken(f"unknown kind {kind!r:.40}")
-    read_count(connection, "connection")
-    if (connection == 0) == (kind in _OF_A_CONNECTION):
-        broken(f"connection {connection} does not go with kind {kind}")
     if type(outcome) is not str or outcome not in _OUTCOMES:
         broken(f"unknown outcome {outcome!r:.40}")
     if outcome != "ok" and kind in ("genesis", "instance", "operator"):
         broken(f"{kind} cannot have outcome {outcome}")
-    event = _INPUTS[kind](connection, given)
+    event = read_input(kind, connection, given)
     own = event.frame if isinstance(event, Message) else None
     read = tuple(read_effect(effect, own) for effect in read_list(effects, "effects"))
     if read and (outcome != "ok" or kind in ("genesis", "instance")):
@@ -155,7 +155,21 @@ def check(item: list[Any]) -> Transition2:
 # Inputs.
 
 
-def _input_item(event: Genesis2 | Instance2 | Event | Operator) -> object:
+def read_input(kind: object, connection: object, given: object) -> Genesis2 | Instance2 | Event | Operator:
+    """Read what happened: its kind, its connection (0 where there is none), its input.
+
+    Raises RemoteProtocolError when they are no event's, or do not go together.
+    """
+    if type(kind) is not str or kind not in _INPUTS:
+        broken(f"unknown kind {kind!r:.40}")
+    of = read_count(connection, "connection")
+    if (of == 0) == (kind in _OF_A_CONNECTION):
+        broken(f"connection {of} does not go with kind {kind}")
+    return _INPUTS[kind](of, given)
+
+
+def input_item(event: Genesis2 | Instance2 | Event | Operator) -> object:
+    """Return an input's item."""
     match event:
         case Genesis2(actor, component):
             return [actor, component, FORMAT]

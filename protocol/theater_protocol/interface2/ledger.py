@@ -5,7 +5,6 @@ without the component. Pure: no clock, no disk. How it is kept is kept.py's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from theater_protocol.interface2.effects import (
@@ -27,6 +26,7 @@ from theater_protocol.interface2.effects import (
 )
 from theater_protocol.interface2.events import Configure, Connect, Disconnect, Event, Message, Operator, Timer
 from theater_protocol.interface2.kept import MAX_TIME_US, MIN_EVERY_US, Alarm, Kept
+from theater_protocol.messages import LedgerLimits
 
 
 class Misfit(Exception):
@@ -35,19 +35,6 @@ class Misfit(Exception):
 
 class OverLimit(Exception):
     """Effects that would have the host keep more than it may. Nothing has changed; it names the key."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerLimits:
-    """How much the host keeps for one actor; each is a key of the manifest's `[limits]`."""
-
-    max_rooms: int = 10_000
-    max_room_name_bytes: int = 256
-    max_room_members: int = 100_000
-    max_timers: int = 100_000
-    max_timer_name_bytes: int = 256
-    max_attachment_bytes: int = 16 * 1024
-    max_targets: int = 10_000
 
 
 class Outgoing(NamedTuple):

@@ -9,6 +9,32 @@ from hypothesis import strategies as st
 
 from theater_protocol import cbor, framing
 from theater_protocol.errors import LocalProtocolError, RemoteProtocolError
+from theater_protocol.interface2.effects import (
+    EVERYONE,
+    Accept,
+    Attach,
+    CancelTimer,
+    Close,
+    Effect,
+    Join,
+    Leave,
+    Refuse,
+    Send,
+    SetTimer,
+    ToConnection,
+    ToConnections,
+    ToRoom,
+)
+from theater_protocol.interface2.events import (
+    Configure,
+    Connect,
+    Disconnect,
+    Ending,
+    Handshake,
+    Identity,
+    Message,
+    Timer,
+)
 from theater_protocol.items import (
     all_from_worker,
     all_to_worker,
@@ -21,18 +47,37 @@ from theater_protocol.messages import (
     Changed,
     Deferred,
     Deliver,
+    Deliver2,
     FromWorker,
+    LedgerLimits,
     Limits,
     Ready,
     Reply,
     Result,
+    Result2,
     Start,
+    Start2,
     Stop,
     ToWorker,
     Unchanged,
 )
 
 HASH = bytes(range(32))
+LEDGER: list[object] = [2, [[1, "ann"], [2, ""]], [["red", [1]]], [["tick", 5, 1000], ["tock", 6, None]]]
+EFFECTS: tuple[Effect, ...] = (
+    Accept("x"),
+    Refuse(403, "no"),
+    Send(EVERYONE, "a", (1, 2), True),
+    Send(ToConnection(1), b"b"),
+    Send(ToConnections((1, 2)), ""),
+    Close(ToRoom("red"), 4000, "bye"),
+    Join(1, "red"),
+    Leave(1, "red"),
+    Attach(1, "ann"),
+    SetTimer("t", 5),
+    SetTimer("t", 5, 1000),
+    CancelTimer("t"),
+)
 TO_WORKER: list[ToWorker] = [
     Start("chat", "/cache/x.cwasm", HASH, Limits(5_000_000, 1 << 28), HASH, None),
     Start("chat", "/cache/x.cwasm", HASH, Limits(1, 1), HASH, b"state"),
@@ -43,6 +88,14 @@ TO_WORKER: list[ToWorker] = [
     Deliver(5, 1, "ping", 5, b""),
     Deliver(6, 1, "pong", 5, b"x"),
     Deliver((1 << 63) - 1, 1, "close", 5, None),
+    Start2(Start("chat", "/x", HASH, Limits(1, 1), HASH, None), LEDGER, LedgerLimits()),
+    Deliver2(1, 5, Configure("chat", "red", (("a", "b"),))),
+    Deliver2(2, 5, Connect(1, Handshake("/", "q", (("a", "b"),), ("x",), Identity("ann", "{}"), "::1"))),
+    Deliver2(3, 5, Connect(2, Handshake("/"))),
+    Deliver2(4, 5, Message(1, "grüße")),
+    Deliver2(5, 5, Message(1, b"\x00\xff")),
+    Deliver2(6, 5, Disconnect(1, Ending(1006, "", False, "client"))),
+    Deliver2(7, 5, Timer("tick", 4)),
     Stop(),
 ]
 FROM_WORKER: list[FromWorker] = [
@@ -55,6 +108,9 @@ FROM_WORKER: list[FromWorker] = [
     Result(4, "err", "no such room", (), HASH, Unchanged()),
     Result(5, "trap", "unreachable", (), HASH, Deferred()),
     Result(6, "timeout", "5 s", (), None, Unchanged()),
+    Result2(7, "ok", None, EFFECTS, HASH, Changed(b"s"), HASH),
+    Result2(8, "err", "why", (), None, Unchanged(), HASH),
+    Result2(9, "skipped", None, (), None, Deferred(), HASH),
 ]
 SCHEMA = Validator((importlib.resources.files("theater_protocol") / "frames.cddl").read_text())
 

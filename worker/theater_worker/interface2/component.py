@@ -12,8 +12,8 @@ from wasmtime.component import Component, Instance
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.interface2.effects import Effect
 from theater_protocol.interface2.events import Disconnect, Event, Message, Timer
-from theater_protocol.interface2.ledger import Ledger2, LedgerLimits, Misfit, OverLimit
-from theater_protocol.messages import Limits
+from theater_protocol.interface2.ledger import Ledger2, Misfit, OverLimit
+from theater_protocol.messages import LedgerLimits, Limits
 from theater_worker.errors import ComponentError
 from theater_worker.instances import Err, Instances, Stopped, load, shortened_detail
 from theater_worker.interface2.binding import Binding, read_binding

@@ -30,7 +30,8 @@ from theater_protocol.interface2.events import (
     Message,
     Timer,
 )
-from theater_protocol.interface2.ledger import Ledger2, LedgerLimits, Misfit, Outgoing, OverLimit
+from theater_protocol.interface2.ledger import Ledger2, Misfit, Outgoing, OverLimit
+from theater_protocol.messages import LedgerLimits
 
 GONE = Ending(1006, "", False, "client")
 DUE = 1_000_000

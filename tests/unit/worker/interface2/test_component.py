@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from wasmtime.component import Component
 
-from tests.components import build
-from tests.unit.worker.process import LIMITS, SEED
+from tests.unit.worker.interface2.actors import load
+from tests.unit.worker.process import LIMITS
 from theater_protocol.errors import RemoteProtocolError
 from theater_protocol.interface2.effects import (
     EVERYONE,
@@ -33,32 +32,12 @@ from theater_protocol.interface2.events import (
     Message,
     Timer,
 )
-from theater_protocol.interface2.ledger import Ledger2, LedgerLimits
 from theater_protocol.messages import Limits
-from theater_supervisor.files import write_atomically
-from theater_worker.engine import new_engine
 from theater_worker.instances import Err, Stopped
 from theater_worker.interface2.component import HandlerComponent, Ok2, Skipped
-from theater_worker.time_limit import TimeLimit
 
 NOW = 1_700_000_000_000_000
 GONE = Ending(1006, "", False, "client")
-
-
-def load(actor: str, limits: Limits = LIMITS, ledger_limits: LedgerLimits | None = None) -> HandlerComponent:
-    """Make an instance of a test actor in this process, with an empty ledger."""
-    engine = new_engine()
-    time_limit = TimeLimit(limits.call_timeout_us / 1e6, engine.increment_epoch)
-    wasm = build(actor)
-    code = wasm.with_suffix(".cwasm")
-    if not code.exists():
-        write_atomically(code, bytes(Component(engine, wasm.read_bytes()).serialize()))
-    component = HandlerComponent(
-        engine, str(code), limits, SEED, time_limit, Ledger2(), ledger_limits or LedgerLimits()
-    )
-    time_limit.start()
-    component.instantiate()
-    return component
 
 
 def connected(actor: str = "handler", **limits: Limits) -> HandlerComponent:
