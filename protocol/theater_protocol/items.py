@@ -221,10 +221,6 @@ def _read_deliver(item: list[object]) -> Deliver:
     )
 
 
-def _read_stop(_: list[object]) -> Stop:
-    return Stop()
-
-
 def _read_ready(item: list[object]) -> Ready:
     _, sha256, exports_init, sandbox_level = item
     if read_count(sandbox_level, "sandbox_level") > MAX_SANDBOX_LEVEL:
@@ -289,15 +285,11 @@ def _read_update(value: object) -> StateUpdate:
             raise RemoteProtocolError("unknown state update")
 
 
-def _read_start2(item: list[object]) -> Start2:
-    return read_start2(item, lambda plain: _read(plain, {1: (7, _read_start)}))
-
-
 _TO_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], ToWorker]]]] = {
     1: (7, _read_start),
     2: (6, _read_deliver),
-    3: (1, _read_stop),
-    4: (4, _read_start2),
+    3: (1, lambda _: Stop()),
+    4: (4, lambda item: read_start2(item, lambda plain: _read(plain, {1: (7, _read_start)}))),
     5: (6, read_deliver2),
 }
 _FROM_WORKER: Final[dict[int, tuple[int, Callable[[list[object]], FromWorker]]]] = {
