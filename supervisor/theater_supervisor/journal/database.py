@@ -99,7 +99,13 @@ class Database:
                 write_origin(connection, origin)
                 connection.execute("COMMIT")
             self._load(connection)
-            self.missing_bodies = check_bodies(connection, self.path, self.contents.head.seq, self._bodies)
+            self.missing_bodies = check_bodies(
+                connection,
+                self.path,
+                self.contents.head.seq,
+                self._bodies,
+                may_be_behind=self._durability == "process-crash",
+            )
             connection.pragma("journal_mode", "wal")  # a backup made by VACUUM INTO comes without a log
             schema.sync_at_checkpoints(connection)
         except (apsw.CorruptError, apsw.NotADBError) as exc:

@@ -190,11 +190,14 @@ def read_oldest(connection: apsw.Connection, bodies: Bodies) -> tuple[int, int]:
     return seq, decode(bodies.whole(stored)).at_us
 
 
-def check_bodies(connection: apsw.Connection, path: Path, head_seq: int, bodies: Bodies) -> list[str]:
+def check_bodies(
+    connection: apsw.Connection, path: Path, head_seq: int, bodies: Bodies, *, may_be_behind: bool
+) -> list[str]:
     """Say which files of large bodies are missing or too short, nothing when all are whole.
 
-    Raises JournalRefused when they hold transitions beyond the head, as when a live journal was copied
-    without its write-ahead log; apsw.Error, OSError.
+    `may_be_behind`: a power loss may have taken commits whose bodies were durable before them. Otherwise raises
+    JournalRefused when there are transitions beyond the head, as when a live journal was copied without its
+    write-ahead log; apsw.Error, OSError.
     """
     if not bodies.files() and connection.pragma("user_version") < schema.BODIES_VERSION:
         return []
@@ -206,8 +209,8 @@ def check_bodies(connection: apsw.Connection, path: Path, head_seq: int, bodies:
             file, at, size = read_place(stored)
             ends[file] = max(ends.get(file, 0), at + size)
     beyond = bodies.beyond(ends, head_seq)
-    if beyond is not None and connection.pragma("journal_mode") != "wal":
-        bodies.fence()  # a whole copy that SQLite made, and files copied after it
+    if beyond is not None and (may_be_behind or connection.pragma("journal_mode") != "wal"):
+        bodies.fence()  # what a power loss left, or files copied after a whole copy that SQLite made
     elif beyond is not None:
         raise JournalRefused(
             f"{path}: ends at seq {head_seq}, but {beyond} holds later transitions; nothing was changed: "
