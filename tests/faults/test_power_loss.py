@@ -57,12 +57,14 @@ def _count_operations(directory: Path, durability: Durability) -> int:
     return operations
 
 
-def _survivor(directory: Path, moment: Moment, random: Random) -> Model:
+def _survivor(
+    directory: Path, moment: Moment, random: Random, durability: Durability = "power-loss"
+) -> Model:
     """Lose power at this moment; return what a journal opened afterwards holds, which must be sound."""
     directory.mkdir()
     moment.leave(directory, random)
     path = directory / "journal.db"
-    database = begin(path)
+    database = begin(path, durability=durability)
     survived = Model.of(database.contents)
     assert verify(path).fault is None
     after = Script(random.randrange(1 << 30)).batch(survived)
@@ -86,7 +88,7 @@ def _lost_per_crash(tmp_path: Path, durability: Durability) -> list[int]:
 
     def step(moment: Moment) -> None:
         for _ in range(crashes.count(moment.operations)):
-            survived = _survivor(tmp_path / "crashed", moment, random)
+            survived = _survivor(tmp_path / "crashed", moment, random, durability)
             if run.acknowledged < 0:  # nothing was promised yet: a fresh genesis is as good as the first
                 assert survived.seq == 0
                 continue

@@ -19,6 +19,7 @@ from theater_supervisor.journal.bodies import LARGE_BYTES, BodyFiles
 from theater_supervisor.journal.contents import Entry, Origin
 from theater_supervisor.journal.database import Database
 from theater_supervisor.journal.errors import JournalFailed, JournalRefused
+from theater_supervisor.journal.schema import Durability
 from theater_supervisor.journal.store import Journal
 
 CONNECT = Entry(START_US + 1, "connect", 1, None, "ok", (), None)
@@ -26,9 +27,13 @@ LARGE = Entry(START_US + 2, "binary", 1, bytes(LARGE_BYTES), "ok", (), None)
 ORIGIN = Origin(ACTOR, COMPONENT, None, START_US)
 
 
-def opened(path: Path, files: Callable[[Path], BodyFiles] = BodyFiles) -> Database:
+def opened(
+    path: Path,
+    files: Callable[[Path], BodyFiles] = BodyFiles,
+    durability: Durability = "power-loss",
+) -> Database:
     """Open a journal, or begin it."""
-    database = Database(path, "process-crash", bodies=files)
+    database = Database(path, durability, bodies=files)
     database.open(ORIGIN)
     return database
 
@@ -69,6 +74,24 @@ def test_a_live_journal_without_its_log_is_refused(tmp_path: Path, copied: bool)
     assert again.contents.head == database.contents.head
     again.close()
     database.close()
+
+
+def test_what_a_power_loss_may_have_taken_is_not_missed(tmp_path: Path) -> None:
+    """With process-crash a log that is gone may never have been on disk: the actor goes on."""
+    path = tmp_path / "live" / "journal.db"
+    database = opened(path, durability="process-crash")
+    database.commit([CONNECT, LARGE], UNCHANGED)
+    copied_back(path)
+    for _ in range(3):
+        database.commit([LARGE], UNCHANGED)
+    lost = copy(path, tmp_path / "lost", but="-wal")
+    database.close()
+    for _ in range(2):
+        again = opened(lost, durability="process-crash")
+        before = again.contents.head.seq
+        again.commit([LARGE], UNCHANGED)
+        assert again.contents.head.seq == before + 1
+        again.close()
 
 
 class _CutOff(BodyFiles):
