@@ -195,9 +195,9 @@ def check_bodies(
 ) -> list[str]:
     """Say which files of large bodies are missing or too short, nothing when all are whole.
 
-    `may_be_behind`: a power loss may have taken commits whose bodies were durable before them. Otherwise raises
-    JournalRefused when there are transitions beyond the head, as when a live journal was copied without its
-    write-ahead log; apsw.Error, OSError.
+    `may_be_behind`: a power loss may have taken commits whose bodies were durable before them. Otherwise
+    raises JournalRefused when there are transitions beyond the head, as when a live journal was copied without
+    its write-ahead log; apsw.Error, OSError.
     """
     if not bodies.files() and connection.pragma("user_version") < schema.BODIES_VERSION:
         return []
