@@ -196,8 +196,8 @@ def check_bodies(
     """Say which files of large bodies are missing or too short, nothing when all are whole.
 
     `may_be_behind`: a power loss may have taken commits whose bodies were durable before them. Otherwise
-    raises JournalRefused when there are transitions beyond the head, as when a live journal was copied without
-    its write-ahead log; apsw.Error, OSError.
+    raises JournalRefused for transitions beyond the head, as when a live journal was copied without its
+    write-ahead log; apsw.Error, OSError.
     """
     if not bodies.files() and connection.pragma("user_version") < schema.BODIES_VERSION:
         return []
