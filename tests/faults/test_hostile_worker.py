@@ -148,7 +148,7 @@ def test_a_worker_that_grows_is_replaced(tmp_path: Path, leak_mib: int, limit_mi
                     await client.has(number)
                     if actor.lifecycle.exits:
                         break
-                    await trio.sleep(1)  # so that it is looked at before it has all there is
+                    await trio.sleep(0.2)
             assert [record.exit.how.label for record in actor.lifecycle.exits] == ["memory_exceeded"]
             assert client.ended is None
             actor.disconnect(connection)
