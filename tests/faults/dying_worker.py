@@ -83,4 +83,4 @@ STEPS: dict[str, Callable[[], None]] = {
 if __name__ == "__main__":
     if armed():
         STEPS[sys.argv[1]]()
-    sys.exit(worker.main())
+    os._exit(worker.main())

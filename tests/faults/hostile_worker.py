@@ -182,4 +182,4 @@ if __name__ == "__main__":
     if armed():
         {**BREAKING, **HANGING}[sys.argv[1]](become_ready())
         time.sleep(FOREVER_S)
-    sys.exit(honest.main())
+    os._exit(honest.main())

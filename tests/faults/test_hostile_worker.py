@@ -30,7 +30,8 @@ import os
 from theater_worker import __main__ as worker
 from theater_worker.component import ActorComponent
 ActorComponent.call = lambda *_: os.fork()
-worker.main()
+import os
+os._exit(worker.main())  # as a worker ends: what it gave up is not there for an interpreter to end with
 """
 # A worker that keeps more and more, but answers.
 LEAKING = """
@@ -43,7 +44,8 @@ def leaking(self, *event):
         kept.append(b"x" * (LEAK << 20))
     return call(self, *event)
 ActorComponent.call = leaking
-worker.main()
+import os
+os._exit(worker.main())  # as a worker ends: what it gave up is not there for an interpreter to end with
 """
 
 
@@ -160,7 +162,7 @@ def test_a_worker_that_grows_is_replaced(tmp_path: Path, leak_mib: int, limit_mi
 def test_a_worker_below_the_required_level_is_not_used(tmp_path: Path) -> None:
     """One that says it has no sandbox is ended before it gets an event."""
     program = "import theater_worker.sandbox.seccomp as s; s.install = lambda *_: False\n"
-    program += "from theater_worker import __main__ as worker; worker.main()"
+    program += "from theater_worker import __main__ as worker; import os; os._exit(worker.main())"
 
     async def main() -> None:
         changed = spec(command=(sys.executable, "-c", program), containment=Containment(sandbox_required=2))
